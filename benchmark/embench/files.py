@@ -1,4 +1,4 @@
-"""Files: written completely or not at all, digests, and snapshots."""
+"""Write files completely or not at all, read them safely, compute digests, and cache results within snapshots."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def digest(value: Any) -> str:
-    """Return 32 hex digits of plain values or an array, equal for equal content. Raises TypeError for other values."""
+    """Return the first 32 hex digits of the SHA-256 of plain values or an array. Raises TypeError for other values."""
     import numpy as np  # the catalogue does not need it
 
     if isinstance(value, np.ndarray):
@@ -38,7 +38,7 @@ def digest(value: Any) -> str:
 
 
 def folder_digest(content: Any) -> str:
-    """Return 16 hex digits that name the folder of `content`; values unknown to JSON count by their `repr`."""
+    """Return 16 hex digits, a hash of `content` that names its folder; values unknown to JSON count by their `repr`."""
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), default=repr)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -52,8 +52,8 @@ def sha256(path: Path) -> str:
 
 @contextmanager
 def temporary(path: Path) -> Iterator[Path]:
-    """Yield `path` for a file or folder that the caller renames when it is complete; a remaining one is removed at the
-    end."""
+    """Yield `path`, where the caller writes a file or folder and renames it when it is complete. Afterwards, delete it
+    if it is still there."""
     try:
         yield path
     finally:
@@ -65,8 +65,8 @@ def temporary(path: Path) -> Iterator[Path]:
 
 
 def aside(path: Path) -> Path:
-    """Return a unique name beside `path` for this process, also across machines that share the disk. The suffix is
-    kept, since some writers would add it."""
+    """Return a temporary path in the folder of `path`, unique to this machine and process. It ends in the name of
+    `path`, since some writers would add a missing suffix."""
     return path.with_name(f".{platform.node().partition('.')[0]}-{os.getpid()}-{path.name}")
 
 
@@ -80,13 +80,13 @@ def replace_folder(folder: Path, whole: Path) -> None:
 
 
 def flush(path: Path) -> None:
-    """Flush a file to the disk, so that after a power cut no final name belongs to an incomplete file."""
+    """Flush a file to the disk: if it is renamed afterwards, it is complete even after a power cut."""
     with path.open("r+b") as file:  # Windows flushes only what may be written
         os.fsync(file.fileno())
 
 
 def write_whole(path: Path, put: Callable[[Path], object]) -> None:
-    """Call `put` with a name beside `path`, then rename: the file is never incomplete, even after a power cut."""
+    """Write a temporary file with `put`, then rename it to `path`, which is complete even after a power cut."""
     with temporary(aside(path)) as whole:
         put(whole)
         flush(whole)
@@ -94,13 +94,13 @@ def write_whole(path: Path, put: Callable[[Path], object]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text as `write_whole` does."""
+    """Write a UTF-8 text file with `write_whole`."""
     write_whole(path, lambda whole: whole.write_text(text, encoding="utf-8", newline="\n"))
 
 
 @contextmanager
 def saving(what: str, path: Path) -> Iterator[None]:
-    """Raise MachineError if the disk refuses writes inside the context, to `path` or below it."""
+    """Replace an OSError inside the context by a MachineError: `what` cannot be written to `path`, a file or folder."""
     try:
         yield
     except OSError as error:
@@ -114,7 +114,8 @@ def reading(
     """Raise DataError if a file that is read inside the context is missing or damaged.
 
     Args:
-        missing: message if the file is missing; `home`: its expected place. `expected`: its expected content."""
+        missing: message for a missing file; `home` says where it was expected.
+        expected: description of a readable file."""
     try:
         yield
     except FileNotFoundError as error:
@@ -143,7 +144,7 @@ def make_folder(path: Path, mode: int = PRIVATE) -> None:
 
 
 def folder_mode(*labels_public: str) -> int:
-    """Return the permissions of a folder with data of datasets whose cards have these values of `labels_public`."""
+    """Return the permissions of a folder: `SHARED` if `labels_public` of each card in it is `yes`, else `PRIVATE`."""
     return SHARED if all(says == "yes" for says in labels_public) else PRIVATE
 
 
@@ -154,7 +155,7 @@ _CACHED_CHARACTERS = 1 << 16  # characters of a YAML text whose values are kept
 _MOST_DEPTH = 60
 _MOST_VALUES = 1_000_000
 _VALUE_CHARACTERS = 64
-"""Number of characters of a text that count as one value."""
+"""Characters of a string that count as one value towards `_MOST_VALUES`."""
 
 
 def check_regular(path: Path) -> int:
@@ -169,7 +170,7 @@ def check_regular(path: Path) -> int:
 
 
 def read_bytes(path: Path, most: int = MOST_BYTES) -> bytes:
-    """Return the content of a regular file of at most `most` bytes. Raises DataError for other files; OSError."""
+    """Return the content of a regular file of at most `most` bytes. Raises DataError for other files, and OSError."""
     size = check_regular(path)
     if size > most:
         raise _too_long(path, f"{size:,} bytes", most)
@@ -177,7 +178,7 @@ def read_bytes(path: Path, most: int = MOST_BYTES) -> bytes:
 
 
 def read_text(path: Path, most: int = MOST_BYTES) -> str:
-    """Return the text of a file, as `read_bytes` reads it. Raises DataError, OSError, UnicodeDecodeError."""
+    """Return the text of a UTF-8 file. Raises the errors of `read_bytes`, and UnicodeDecodeError."""
     return read_bytes(path, most).decode("utf-8").replace("\r\n", "\n")
 
 
@@ -254,7 +255,7 @@ def parse_yaml(text: str) -> Any:
 
 @lru_cache(maxsize=128)
 def _values(text: str) -> Any:
-    """Parse a text, cached: functions read the same record repeatedly, and parsing takes twenty times as long as a
+    """Return the values of a YAML text, cached: records are read repeatedly, and parsing takes 20 times as long as a
     copy."""
     import yaml
 
@@ -266,7 +267,7 @@ def _values(text: str) -> Any:
 
 
 def _check_extent(text: str) -> None:
-    """Refuse a text whose values would exceed the stack or the memory, before values are created."""
+    """Raise YAMLError if the values of a text would exceed the stack or the memory; no values are created here."""
     import yaml
 
     sizes = [0]  # for each open collection: its number of values, with aliases expanded
@@ -316,8 +317,8 @@ def snapshot() -> Iterator[None]:
 
 
 def cached(function: Callable[P, R]) -> Callable[P, R]:
-    """Decorate a function that reads files, or computes from them, and whose result nobody changes. Arguments are
-    compared as in `cached_call`."""
+    """Cache the results of a function by its arguments within a snapshot, as `cached_call` does. The function depends
+    only on its arguments and on files, and callers never change its result."""
 
     @wraps(function)
     def answered(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -327,8 +328,8 @@ def cached(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def cached_call(key: tuple[Any, ...], make: Callable[[], R]) -> R:
-    """Return the result of `make`, cached by `key` within a snapshot. Unhashable parts of a key equal only themselves;
-    errors are not cached."""
+    """Return the result of `make`, cached by `key` within a snapshot. Unhashable parts of a key are compared by
+    identity; exceptions are not cached."""
     answers = _answers.get()
     if answers is None:
         return make()
@@ -352,15 +353,14 @@ def _mark(part: object) -> object:
 
 _BLOCKS, _BLOCK = 256, 1 << 14
 _LARGE = _BLOCKS * _BLOCK
-"""Bytes above which a file is compared by evenly spaced blocks when it is opened, so that opening takes
-milliseconds."""
-SEAL = "sealed"
+"""Bytes above which a file is compared by evenly spaced blocks when opened, so that opening takes milliseconds."""
+SEAL = "sealed"  # key of the digest that a file contains of itself
 
 Sums = Mapping[str, Mapping[str, Any]]
 """File name -> `bytes`, `sha256`, and for large files `blocks`, the SHA-256 of sampled blocks."""
 
 _sound: dict[tuple[Any, ...], float] = {}
-"""Compared files, with their state -> time of the comparison, in s since 1970."""
+"""(path, size, times, inode, SHA-256) of each unaltered file -> time of its comparison, in s since 1970."""
 
 _TRUSTED_S = 86400.0
 """Seconds during which a file with unchanged size, times and inode is not read again."""
@@ -375,18 +375,18 @@ class DamagedError(DataError):
 
 def checksum_files(folder: Path, names: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Return the checksums of files of a folder, to be stored beside them. Raises OSError."""
-    found: dict[str, dict[str, Any]] = {}
+    sums: dict[str, dict[str, Any]] = {}
     for name in sorted(names):
         path = folder / name
         size = path.stat().st_size
-        found[name] = {"bytes": size, "sha256": sha256(path)}
+        sums[name] = {"bytes": size, "sha256": sha256(path)}
         if size > _LARGE:
-            found[name]["blocks"] = _blocks(path, size)
-    return found
+            sums[name]["blocks"] = _blocks(path, size)
+    return sums
 
 
 def check_files(folder: Path, sums: Sums, *, whole: bool = False) -> None:
-    """Compare files with their checksums; large ones by sampled blocks unless `whole`.
+    """Compare files with their checksums. Large files are compared by sampled blocks, unless `whole` is True.
 
     Raises:
         DamagedError: a file is missing, cut short or altered; `where` is its path."""
@@ -394,15 +394,15 @@ def check_files(folder: Path, sums: Sums, *, whole: bool = False) -> None:
         path = folder / name
         try:
             state = path.stat()
-            times = state.st_mtime_ns, state.st_ctime_ns  # nobody sets the second, which any change of a file moves
-            known = (str(path), state.st_size, *times, state.st_ino, recorded["sha256"])
-            if known in _sound and not whole:
+            times = state.st_mtime_ns, state.st_ctime_ns  # the second changes with the file; users cannot set it
+            state_key = (str(path), state.st_size, *times, state.st_ino, recorded["sha256"])
+            if state_key in _sound and not whole:
                 continue
             if state.st_size != recorded["bytes"]:
                 raise DamagedError(f"{name} has {state.st_size} bytes of {recorded['bytes']}", where=str(path))
-            sampled = "blocks" in recorded and not whole
-            right = (
-                _blocks(path, state.st_size) == recorded["blocks"] if sampled else sha256(path) == recorded["sha256"]
+            by_blocks = "blocks" in recorded and not whole
+            matches = (
+                _blocks(path, state.st_size) == recorded["blocks"] if by_blocks else sha256(path) == recorded["sha256"]
             )
         except FileNotFoundError as error:
             raise DamagedError(f"{name} is missing", where=str(path)) from error
@@ -410,15 +410,15 @@ def check_files(folder: Path, sums: Sums, *, whole: bool = False) -> None:
             raise DamagedError(f"{name} cannot be read: {error.strerror}", where=str(path)) from error
         except (KeyError, TypeError) as error:
             raise DamagedError(f"the checksum of {name} cannot be read", where=str(folder)) from error
-        if not right:
+        if not matches:
             raise DamagedError(f"{name} was altered", where=str(path))
-        _sound[known] = time.time()
+        _sound[state_key] = time.time()
 
 
 @contextmanager
 def remembering(path: Path) -> Iterator[None]:
-    """Store in the file `path` which files of its folder were compared in this context or within the last day, so that
-    later processes do not read all results again."""
+    """Load the file `path`, a list of files in its folder whose checksum was right within the last day, and update it
+    after the context. Later processes need not read these files again."""
     before = _read_compared(path)
     _sound.update(before)
     yield
@@ -444,13 +444,13 @@ def _read_compared(path: Path) -> dict[tuple[Any, ...], float]:
 
 
 def sealed_json(content: Mapping[str, Any]) -> str:
-    """Return JSON that contains its own digest, for `read_sealed_json`."""
+    """Return `content` as JSON that also contains its digest under the key `SEAL`, for `read_sealed_json`."""
     plain = json.loads(json.dumps(content))  # in the form after reading: keys are text, tuples are lists
     return json.dumps({**plain, SEAL: _digest(plain)}, indent=1)
 
 
 def read_sealed_json(path: Path) -> dict[str, Any]:
-    """Return the content of a sealed JSON file. Raises DamagedError if the file is missing, invalid, or changed."""
+    """Return the content of a file written with `sealed_json`. Raises DamagedError if it is missing or altered."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         seal = content.pop(SEAL)
@@ -464,13 +464,13 @@ def read_sealed_json(path: Path) -> dict[str, Any]:
 
 
 def sealed_yaml(text: str) -> str:
-    """Return a YAML mapping with the digest of its text as the last line."""
+    """Return the text of a YAML mapping, with its SHA-256 added as the last line."""
     return f"{text}{SEAL}: {hashlib.sha256(text.encode()).hexdigest()}\n"
 
 
 def unsealed_yaml(text: str) -> tuple[str, bool | None]:
-    """Return the text without its last line, the digest, and True if the digest is right; None without a
-    digest, as in old files."""
+    """Return (text without its digest line, whether the digest is right). Without a digest, as in old files, the
+    second is None."""
     body, found, seal = text.rpartition(f"\n{SEAL}: ")
     if not found:
         return text, None
@@ -478,7 +478,7 @@ def unsealed_yaml(text: str) -> tuple[str, bool | None]:
 
 
 def write_checked(path: Path, content: bytes) -> None:
-    """Write content that can be recreated, under its checksum; do nothing if the disk refuses."""
+    """Write a checksum line and `content` to a file. A failed write is ignored, since the content can be recreated."""
     with suppress(OSError):
         make_folder(path.parent, PRIVATE)
         with temporary(aside(path)) as whole:
@@ -500,10 +500,10 @@ def _digest(content: Mapping[str, Any]) -> str:
 
 
 def _blocks(path: Path, size: int) -> str:
-    """Return the SHA-256 of evenly spaced blocks, including the first and the last."""
-    found, step = hashlib.sha256(), (size - _BLOCK) / (_BLOCKS - 1)
+    """Return the SHA-256 of evenly spaced blocks of a file, including its start and end."""
+    hash_, step = hashlib.sha256(), (size - _BLOCK) / (_BLOCKS - 1)
     with path.open("rb", buffering=0) as file:
         for k in range(_BLOCKS):
             file.seek(round(k * step))
-            found.update(file.read(_BLOCK))
-    return found.hexdigest()
+            hash_.update(file.read(_BLOCK))
+    return hash_.hexdigest()

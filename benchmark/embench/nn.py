@@ -34,8 +34,8 @@ class Head(nn.Module):
 
 
 class Present(dict[str, Tensor]):
-    """Modality -> (B,) bool, True for samples that have it. `whole` names modalities that every sample has: they are
-    known on the host, without waiting for a GPU.
+    """Modality -> (B,) bool, True for samples that have it. `whole` names the modalities that every sample
+    has. It is a plain set, so that `lacks` need not wait for a GPU.
 
     >>> Present({"ecg": torch.tensor([True, True])}, whole={"ecg"}).lacks("ecg")
     False
@@ -53,8 +53,8 @@ class Present(dict[str, Tensor]):
 class FillAbsent(nn.Module):
     """Puts a learned token where a modality is absent, so that no attention row is fully masked.
 
-    An absent row gets one token that counts (learned, at the first position), and a learned summary if the modality has
-    summaries; present rows are unchanged.
+    A sample without the modality gets a learned token at the first position, the only one with a mask of True, and a
+    learned summary if the modality has summaries. Other samples are unchanged.
 
     >>> fill = FillAbsent({"ecg": TokenSpec(length=3, dim=8)})
     >>> absent = Tokens(torch.zeros(2, 3, 8), torch.tensor([[True, True, True], [False, False, False]]))
@@ -90,7 +90,7 @@ class FillAbsent(nn.Module):
 
 
 def expand_mask(mask: Tensor, x: Tensor) -> Tensor:
-    """Return a mask (B, T) in the shape for rows `x`: (B, C, T) of signals, or (B, T, 3, H, W) of frames.
+    """Return a mask (B, T) that broadcasts over `x`: (B, 1, T) for signals (B, C, T), else (B, T, 1, 1, 1) for frames.
 
     >>> expand_mask(torch.ones(2, 5, dtype=torch.bool), torch.zeros(2, 3, 5)).shape
     torch.Size([2, 1, 5])
@@ -178,28 +178,28 @@ class Model(nn.Module):
     def encode(self, batch: Batch) -> tuple[dict[str, Tokens], Present]:
         """Return the tokens (B, L, D) of each modality and its `present` (B,) bool; absent rows hold zeros and an empty
         mask."""
-        tokens, there = {}, {}
+        tokens, present = {}, {}
         whole = {m for m in self.encoders if len(batch.rows[m]) == batch.size}
         for m, encoder in self.encoders.items():
             rows = batch.rows[m]
-            there[m] = torch.full((batch.size,), m in whole, dtype=torch.bool, device=rows.device)
+            present[m] = torch.full((batch.size,), m in whole, dtype=torch.bool, device=rows.device)
             if m not in whole:
-                there[m][rows] = True
+                present[m][rows] = True
             if len(rows) == batch.size:
                 tokens[m] = check_tokens(encoder(batch.x[m], batch.mask[m]), len(rows), m)
             elif len(rows):
-                made = check_tokens(encoder(batch.x[m], batch.mask[m]), len(rows), m)
-                tokens[m] = _scatter(made, rows, batch.size)
+                encoded = check_tokens(encoder(batch.x[m], batch.mask[m]), len(rows), m)
+                tokens[m] = _scatter(encoded, rows, batch.size)
             else:
                 tokens[m] = _absent_tokens(self.specs[m], batch.size, rows.device)
-        return tokens, Present(there, whole)
+        return tokens, Present(present, whole)
 
     def forward(self, batch: Batch) -> Output:
-        """Return `logits` (B, n_out) of a batch, values in the labels' measurement unit, with `hidden` (B, H).
+        """Return `logits` (B, n_out), for continuous targets in the labels' measurement unit, and `hidden` (B, H).
 
         Raises:
             ValueError: the model has neither a fusion nor a head.
-            PluginError: a plugin's module gives something of another type or shape."""
+            PluginError: the output of a plugin's module has a wrong type or shape."""
         tokens, present = self.encode(batch)
         if self.fusion is not None:
             output = _checked_output(self.fusion(tokens, present), batch.size, "fusion")
@@ -211,7 +211,7 @@ class Model(nn.Module):
 
 
 def check_tokens(tokens: Any, rows: int, modality: str) -> Tokens:
-    """Check and return the tokens of an encoder's module for `rows` rows. Raises PluginError for other shapes."""
+    """Return `tokens`, an encoder's output for `rows` samples. Raises PluginError for a wrong type or shape."""
     expected = f"Tokens with x ({rows}, L, D), mask (B, L) or None, summary (B, D) or None"
     if not isinstance(tokens, Tokens):
         raise PluginError(f"the encoder of {modality} gave {type(tokens).__name__}", expected=expected)
@@ -227,7 +227,7 @@ def check_tokens(tokens: Any, rows: int, modality: str) -> Tokens:
 
 
 def check_logits(output: Output, outputs: OutputSpec) -> Tensor:
-    """Return (B, n_out) the logits of an output, in float32. Raises PluginError for another number of logits."""
+    """Return the logits (B, n_out) of an output in float32. Raises PluginError unless n_out is `outputs.size`."""
     if output.logits.shape[1] != outputs.size:
         raise PluginError(f"{output.logits.shape[1]} logits a row", expected=f"{outputs.size}, as many as `build` asks")
     return output.logits.float()
@@ -244,6 +244,8 @@ def _checked_output(output: Any, rows: int, what: str) -> Output:
 
 
 def _scatter(tokens: Tokens, rows: Tensor, size: int) -> Tokens:
+    """Return tokens for `size` samples: `tokens` at the positions `rows`, zeros with an empty mask elsewhere."""
+
     def spread(part: Tensor) -> Tensor:
         return part.new_zeros((size, *part.shape[1:])).index_copy(0, rows, part)
 
@@ -262,8 +264,8 @@ def _absent_tokens(spec: TokenSpec, size: int, device: torch.device) -> Tokens:
 
 
 class Objective(NamedTuple):
-    """Loss and activation of targets of one kind: `loss` (B,) of logits (B, outputs) and labels (B,), and `activation`,
-    from logits (B, outputs) to scores (B, columns)."""
+    """The loss and the activation for a kind of target. `loss` maps logits (B, outputs) and labels (B,) to losses (B,).
+    `activation` maps logits (B, outputs) to scores (B, columns)."""
 
     loss: Callable[[Tensor, Tensor], Tensor]
     activation: Callable[[Tensor], Tensor]
@@ -284,15 +286,15 @@ OBJECTIVES: Mapping[KindName, Objective] = {
 
 
 def concordance_loss(predicted: Tensor, labels: Tensor, weight: Tensor, group: Tensor) -> Tensor:
-    """Return the scalar 1 minus the mean over groups of Lin's concordance of predictions and labels, 0 to 2.
+    """Return 1 minus Lin's concordance of predictions and labels, averaged over groups: a scalar from 0 to 2.
 
     Moments are weighted means, as in `embench.interfaces.agreement.concordance`. A group with constant labels has
     concordance 0 and no gradient.
 
     Args:
         predicted, labels: (B,) float, in standard deviations of the labels.
-        weight: (B,) of each row, 0 to ignore it.
-        group: (B,) int64 from 0 to B - 1.
+        weight: (B,) weight of each row; rows of weight 0 are ignored.
+        group: (B,) int64 from 0 to B - 1, the group of each row.
 
     >>> labels, one = torch.tensor([0.0, 1.0, 2.0]), torch.ones(3)
     >>> concordance_loss(labels + 1, labels, one, torch.zeros(3, dtype=torch.int64))
@@ -306,16 +308,16 @@ def concordance_loss(predicted: Tensor, labels: Tensor, weight: Tensor, group: T
 
     level, expected = mean(predicted), mean(labels)
     x, y = predicted - level[group], labels - expected[group]
-    apart = mean(x * x) + mean(y * y) + (level - expected) ** 2
-    return 1 - (2 * mean(x * y) / (apart + 1e-8)).sum() / (total > 0).sum().clamp_min(1)
+    spread = mean(x * x) + mean(y * y) + (level - expected) ** 2
+    return 1 - (2 * mean(x * y) / (spread + 1e-8)).sum() / (total > 0).sum().clamp_min(1)
 
 
 class Supervised(nn.Module):
     """Loss on labels, `Batch -> (loss, figures)`, for every labelled stage.
 
-    Each target's loss is the mean over labelled rows, weighted by the row's proportion of its unit and by the weight of
-    its class. These are summed over targets. The loss of a continuous target is the recipe's `loss`, in SDs of the
-    training labels: squared error (`mse`), absolute error (`mae`), or `concordance_loss` of a batch (`ccc_batch`;
+    The loss of a target is the mean over labelled rows. A row is weighted by its proportion of the unit and by the
+    weight of its class. Losses are summed over targets. The recipe's `loss` applies to continuous targets, in SDs of
+    the training labels: squared error (`mse`), absolute error (`mae`), or `concordance_loss` of a batch (`ccc_batch`;
     Weninger et al. 2016, IJCAI, 2196) or of each recording (`ccc_recording`, as in the baselines of the MuSe
     challenges). Atmaja & Akagi 2020 (arXiv 2003.10724) compare them. `frozen` parts of the model stay in evaluation
     mode."""
@@ -324,8 +326,8 @@ class Supervised(nn.Module):
         super().__init__()
         self.model, self.outputs, self.frozen = model, outputs, tuple(frozen)
         weights = outputs.class_weights or (None,) * len(outputs.targets)
-        for t, own in enumerate(weights):
-            value = None if own is None else torch.tensor(own, dtype=torch.float32)
+        for t, by_class in enumerate(weights):
+            value = None if by_class is None else torch.tensor(by_class, dtype=torch.float32)
             self.register_buffer(f"classes_{t}", value, persistent=False)
 
     def train(self, mode: bool = True) -> Supervised:
@@ -340,12 +342,12 @@ class Supervised(nn.Module):
 
         Raises:
             ValueError: the batch has no labels, or no recordings although the loss is computed by recording.
-                PluginError: the model gives another number of logits."""
+            PluginError: the number of logits is not that of `outputs`."""
         if batch.y is None or batch.weight is None:
             raise ValueError("a labelled stage got a batch without labels")
         logits = check_logits(self.model(batch), self.outputs)
         loss = logits.new_zeros(())
-        for t, (target, part) in enumerate(zip(self.outputs.targets, self.outputs.get_slices(), strict=True)):
+        for t, (target, columns) in enumerate(zip(self.outputs.targets, self.outputs.get_slices(), strict=True)):
             y = batch.y[:, t]
             there = torch.isfinite(y)
             value = torch.where(there, y, torch.zeros_like(y))
@@ -354,11 +356,11 @@ class Supervised(nn.Module):
             if classes is not None:
                 weight = weight * classes[value.long()]
             if not target.traits.has_classes and self.outputs.loss != "mse":
-                loss = loss + self._value_loss(logits[:, part][:, 0], value, weight, part, batch)
+                loss = loss + self._value_loss(logits[:, columns][:, 0], value, weight, columns, batch)
                 continue
-            rows = OBJECTIVES[target.kind].loss(logits[:, part], value)
+            rows = OBJECTIVES[target.kind].loss(logits[:, columns], value)
             if not target.traits.has_classes and self.model.scale is not None:
-                rows = rows / self.model.scale.std[part] ** 2
+                rows = rows / self.model.scale.std[columns] ** 2
             loss = loss + (rows * weight).sum() / weight.sum().clamp_min(1e-12)
         return loss, {}
 

@@ -1,4 +1,4 @@
-"""Reasons and notes of records: ids with values in files, sentences on screens and pages."""
+"""Reasons and notes of records: stored as ids with values, shown on screens and pages as sentences."""
 
 from __future__ import annotations
 
@@ -204,14 +204,14 @@ REASON_TEXTS: Mapping[str, str] = {
     "passed": "passed",
     "failed_check": "failed: {why}",
 }
-"""Id -> the sentence, with the names of its values, or of those of `_EXTRA`, in braces."""
+"""Id -> sentence with names in braces, which are replaced by the reason's values or by texts from `_EXTRA`."""
 
 
 def _blocks_in_words(blocks: Sequence[tuple[str, int, Sequence[int]]]) -> str:
     """Return the names of blocks by their conditions, such as `the first block of rest and the first of stress`.
 
     Args:
-        blocks: condition, its number of blocks in a session, and which of these, from 1.
+        blocks: (condition, number of its blocks in a session, numbers of the named blocks from 1).
     """
     parts, noun = [], " block"
     for name, total, which in blocks:
@@ -219,9 +219,9 @@ def _blocks_in_words(blocks: Sequence[tuple[str, int, Sequence[int]]]) -> str:
             parts.append(name)
             continue
         plural = "s" if noun and len(which) > 1 else ""
-        parts.append(f"the {_listed([*map(_ordinal, which)])}{noun}{plural} of {name}")
+        parts.append(f"the {_join_with_and([*map(_ordinal, which)])}{noun}{plural} of {name}")
         noun = ""
-    return _listed(parts)
+    return _join_with_and(parts)
 
 
 def _ordinal(n: int) -> str:
@@ -229,7 +229,7 @@ def _ordinal(n: int) -> str:
     return "first" if n == 1 else f"{n}{ending}"
 
 
-def _listed(parts: Sequence[str]) -> str:
+def _join_with_and(parts: Sequence[str]) -> str:
     return " and ".join(filter(None, [", ".join(parts[:-1]), *parts[-1:]]))
 
 
@@ -254,7 +254,7 @@ _EXTRA: Mapping[str, Callable[[Mapping[str, Any]], Mapping[str, str]]] = {
         "signals": "+".join(f"{unit}, {high:g} to {low:g} Hz" for unit, high, low in values["signals"])
     },
 }
-"""Id -> what its sentence shows instead of its values."""
+"""Id -> function from the values of a reason to further texts for its sentence."""
 
 
 class Reason(str):
@@ -274,20 +274,20 @@ class Reason(str):
 
     @classmethod
     def make(cls, reason: str, /, **values: Any) -> Self:
-        """Make a reason of an id of `REASON_TEXTS` and its values, or of a sentence in a plugin's own words."""
+        """Make a reason from an id of `REASON_TEXTS` and its values, or from a plugin's own sentence."""
         if isinstance(reason, cls):
             return reason
         known = REASON_TEXTS.get(reason)
-        shown = {name: _join(value) if isinstance(value, list) else value for name, value in values.items()}
-        shown |= _EXTRA.get(reason, lambda _: {})(values)
-        made = cls(reason if known is None else known.format_map(shown))
+        texts = {name: _join(value) if isinstance(value, list) else value for name, value in values.items()}
+        texts |= _EXTRA.get(reason, lambda _: {})(values)
+        made = cls(reason if known is None else known.format_map(texts))
         values = {name: value.item() if hasattr(value, "item") else value for name, value in values.items()}
         made.id, made.values = (OTHER, {"text": str(reason)}) if known is None else (reason, values)
         return made
 
     @classmethod
     def read(cls, content: Mapping[str, Any]) -> Self:
-        """Read what `to_dict` wrote. Raises ValueError where it is not a reason."""
+        """Return the reason from the output of `to_dict`. Raises ValueError for other content."""
         try:
             values = {name: read_values(value) for name, value in content.items()}
             name = values.pop("id")
@@ -300,7 +300,7 @@ class Reason(str):
             raise ValueError(f"not a reason: {content!r:.100}") from error
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the id and the values, as records hold them; a value may be a reason or several."""
+        """Return the id and the values for a record. Values that are reasons become mappings, too."""
         return {"id": self.id, **plain_values(self.values)}
 
 
@@ -309,7 +309,7 @@ def _join(values: Sequence[Any]) -> str:
 
 
 def plain_values(value: Any) -> Any:
-    """Return plain values of any depth, with the id and the values of each reason."""
+    """Return `value` with each reason in it, at any depth, replaced by its `to_dict`."""
     if isinstance(value, Mapping):
         return {name: plain_values(each) for name, each in value.items()}
     if isinstance(value, list | tuple):
@@ -318,17 +318,17 @@ def plain_values(value: Any) -> Any:
 
 
 def read_reason(content: Any) -> Any:
-    """Return the reason in a record, also one in words; other content as it is. Raises ValueError where it is none."""
+    """Return a record's `content` as a reason if it is a mapping or a sentence, else unchanged. Raises ValueError for
+    a mapping that is not a reason."""
     if isinstance(content, Mapping):
         return Reason.read(content)
     return Reason.make(content) if isinstance(content, str) else content
 
 
 def read_values(value: Any) -> Any:
-    """Return what `plain_values` made plain: a mapping with an `id` is a reason. Raises ValueError where it is none."""
+    """Invert `plain_values`: mappings with an `id` become reasons. Raises ValueError if one of them is not a reason."""
     if isinstance(value, list):
         return [read_values(each) for each in value]
     if isinstance(value, Mapping):
-        read = Reason.read if "id" in value else lambda part: {name: read_values(each) for name, each in part.items()}
-        return read(value)
+        return Reason.read(value) if "id" in value else {name: read_values(each) for name, each in value.items()}
     return value

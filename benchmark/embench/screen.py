@@ -59,11 +59,11 @@ def fields(*names: str) -> list[TableColumn]:
 
 
 def format_table(rows: Iterable[Any], columns: Iterable[TableColumn] | None, width: int) -> str:
-    """Return a table of at most `width` characters as text; empty without rows. Cells are wrapped, long paths after a
-    slash; a table with longer words is wider.
+    """Return a table of at most `width` characters as text; empty without rows. Cells are wrapped, if necessary also
+    inside paths and long names. Only words that still do not fit make the table wider.
 
     Args:
-        columns: default: a column for each key of the rows, which are mappings from title to cell.
+        columns: None: a column for each key of the rows, which are then mappings from title to cell.
     """
     from tabulate import tabulate
 
@@ -75,22 +75,23 @@ def format_table(rows: Iterable[Any], columns: Iterable[TableColumn] | None, wid
     columns = list(columns)
     heads = [escape_control(column.title) for column in columns]
     cells = [[escape_control(column.text(row)) for row in rows] for column in columns]
-    widths = [max(len(head) + _PAD, *map(len, own)) for head, own in zip(heads, cells, strict=True)]
-    least = [_least_width(column, own) for column, own in zip(columns, cells, strict=True)]
-    word = _WORD
+    # Narrow the widest column by one character at a time; first those in which only the head must be wrapped.
+    widths = [max(len(head) + _PAD, *map(len, texts)) for head, texts in zip(heads, cells, strict=True)]
+    least = [_least_width(column, texts) for column, texts in zip(columns, cells, strict=True)]
+    piece = _WORD
     if not _fits(least, width):
-        word = _STEP
-        least = [_least_width(column, own, word) for column, own in zip(columns, cells, strict=True)]
-    rigid = [max(low, *map(len, own)) for low, own in zip(least, cells, strict=True)]
+        piece = _STEP
+        least = [_least_width(column, texts, piece) for column, texts in zip(columns, cells, strict=True)]
+    unwrapped = [max(smallest, *map(len, texts)) for smallest, texts in zip(least, cells, strict=True)]
     while not _fits(widths, width):
-        heads_only = [k for k in range(len(widths)) if widths[k] > rigid[k]]  # narrower, only the head is wrapped
+        heads_only = [k for k in range(len(widths)) if widths[k] > unwrapped[k]]
         wide = heads_only or [k for k in range(len(widths)) if widths[k] > least[k]]
         if not wide:
             break
         widths[max(wide, key=lambda k: widths[k])] -= 1
     folded = [
-        [_fold_cell(cell, space, word).replace("\xa0", " ") for cell in own]
-        for own, space in zip(cells, widths, strict=True)
+        [_fold_cell(cell, space, piece).replace("\xa0", " ") for cell in texts]
+        for texts, space in zip(cells, widths, strict=True)
     ]
     heads = [_fold_cell(head, space - _PAD, _NAME) for head, space in zip(heads, widths, strict=True)]
     return tabulate(list(zip(*folded, strict=True)), heads, "simple", disable_numparse=True)
@@ -205,10 +206,10 @@ def run_plan(description: Mapping[str, Any]) -> Iterator[PlanPart]:
 
 
 def unanswerable_parts(found: Sequence[Mapping[str, Any]]) -> Iterator[PlanPart]:
-    """Yield for each target why a study cannot give an answer, and the remedy.
+    """Yield the reason and the remedy for each target for which a study cannot give an answer.
 
     Args:
-        found: see `Unanswerable.to_dict`; `command` is a command line after which there are enough comparisons.
+        found: documents of `Unanswerable.to_dict`; an optional `command` makes enough comparisons possible.
     """
     for each in found:
         yield PlanPart("warning", f"{each['target']}: {each['answer']}. {each['reason']}")
@@ -220,20 +221,20 @@ def unanswerable_parts(found: Sequence[Mapping[str, Any]]) -> Iterator[PlanPart]
 
 
 def set_plan(document: Mapping[str, Any], runs: Path, executor: str) -> Iterator[PlanPart]:
-    """Yield the plan of a baseline set, from the document of `embench.sets.running`."""
+    """Yield the plan of a baseline set from its `plan_document`; `runs` is the folder of runs."""
     if document["synthetic"]:
         yield PlanPart("warning", SYNTHETIC_WARNING)
     rows = []
     for number, row in enumerate(document["rows"], 1):
         expected = format_duration(row["expected_s"]) + ("" if row["measured"] else ", never measured")
         sizes = {"memory": f"{row['memory_mb'] / 1000:.1f} GB", "disk": f"{row['disk_mb']:.0f} MB"}
-        about = {"": number, "row": row["row"], "level": row["level"]}
-        rows.append({**about, "time": "done" if row["done"] else expected, **sizes})
+        identity = {"": number, "row": row["row"], "level": row["level"]}
+        rows.append({**identity, "time": "done" if row["done"] else expected, **sizes})
     draft = " (draft)" if document["draft"] else ""
     yield PlanPart("table", f"{document['set']}{draft}, {document['level']}, on {document['dataset']}", rows)
     if document["does_not_fit"]:
         reasons = grouped((row["reason"], row["row"].partition(" on ")[0]) for row in document["does_not_fit"])
-        unfit = [{"does not fit": ", ".join(dict.fromkeys(own)), "reason": why} for why, own in reasons.items()]
+        unfit = [{"does not fit": ", ".join(dict.fromkeys(names)), "reason": why} for why, names in reasons.items()]
         yield PlanPart("table", "", unfit)
     ended = sum(row["done"] for row in document["rows"])
     existing = next(path for path in (runs.absolute(), *runs.absolute().parents) if path.exists())
@@ -298,7 +299,7 @@ def _format_item(key: str, item: Any) -> str:
 
 @dataclass
 class Flags:
-    """`quiet` prints no progress, `verbose` prints each stage and each epoch."""
+    """Options of all commands: `quiet` prints no progress, `verbose` prints each stage and each epoch."""
 
     quiet: bool = False
     verbose: bool = False
@@ -366,7 +367,7 @@ class _Display:
             sys.stderr.flush()
 
     def _draw_bar(self, bars: Bars, name: str, text: str, done: float, total: float | None, more: str = "") -> None:
-        """Draw or update the bar called `name`, between `text` and `more`."""
+        """Draw or update the bar called `name`, with `text` on its left and `more` on its right."""
         if name not in self._tasks:
             self._tasks[name] = bars.add_task("", more="")
         text, more = escape_control(text), escape_control(more)
@@ -416,19 +417,19 @@ class _Pace:
         self._first = now if self._first is None else self._first
         self._at_once = max(self._at_once, len(self._began))
 
-    def epoch(self, stage: Mapping[str, Any], share: float) -> None:
+    def epoch(self, stage: Mapping[str, Any], proportion: float) -> None:
         """Record the finished proportion of a stage's epochs."""
         if stage["id"] in self._began:
-            now = share, time.monotonic()
+            now = proportion, time.monotonic()
             self._epochs[stage["id"]] = self._epochs.get(stage["id"], (now, now))[0], now
 
     def end(self, stage: Mapping[str, Any]) -> None:
-        like, began = self._began.pop(stage["id"], (_stage_type(stage), time.monotonic()))
+        stage_type, began = self._began.pop(stage["id"], (_stage_type(stage), time.monotonic()))
         self._epochs.pop(stage["id"], None)
-        self._took.setdefault(like, []).append(time.monotonic() - began)
-        self._left[like] -= 1
+        self._took.setdefault(stage_type, []).append(time.monotonic() - began)
+        self._left[stage_type] -= 1
 
-    def _whole(self, id_: str) -> float | None:
+    def _expected_seconds(self, id_: str) -> float | None:
         """Return the expected duration of a running stage in seconds, from its epochs after the first, which includes
         loading; None before the second epoch has ended."""
         (first, then), (last, now) = self._epochs.get(id_, ((0.0, 0.0), (0.0, 0.0)))
@@ -439,17 +440,17 @@ class _Pace:
     def estimate_left(self) -> float | None:
         """Return the seconds until all stages have ended; None if too few have ended."""
         # The median duration of each type, since the first stage includes loading for all.
-        known = {like: sorted(took)[(len(took) - 1) // 2] for like, took in self._took.items()}
+        known = {stage_type: sorted(took)[(len(took) - 1) // 2] for stage_type, took in self._took.items()}
         for id_, _ in sorted(self._epochs.items(), key=lambda item: item[1][1]):  # the most advanced stage wins
-            like, whole = self._began[id_][0], self._whole(id_)
-            if like not in self._took and whole is not None:
-                known[like] = whole
+            stage_type, expected = self._began[id_][0], self._expected_seconds(id_)
+            if stage_type not in self._took and expected is not None:
+                known[stage_type] = expected
         unknown = {kind for (kind, _), _ in self._began.values()} - {kind for kind, _ in known}
         if not known or unknown or self._first is None or time.monotonic() - self._first < _BASIS_S:
             return None
-        seconds = sum(count * _typical_seconds(known, like) for like, count in self._left.items())
-        for like, began in self._began.values():
-            seconds -= min(time.monotonic() - began, _typical_seconds(known, like))
+        seconds = sum(count * _typical_seconds(known, stage_type) for stage_type, count in self._left.items())
+        for stage_type, began in self._began.values():
+            seconds -= min(time.monotonic() - began, _typical_seconds(known, stage_type))
         return seconds / min(self._at_once, max(1, self._left.total()))
 
 
@@ -464,11 +465,11 @@ def _stage_type(stage: Mapping[str, Any]) -> _StageType:
     return str(stage.get("kind")), str(stage.get("modality"))
 
 
-def _typical_seconds(known: Mapping[_StageType, float], like: _StageType) -> float:
+def _typical_seconds(known: Mapping[_StageType, float], stage_type: _StageType) -> float:
     """Return the expected duration of stages of a type in seconds. If it is not `known`, return the mean of the known
     types of the same kind, or 0 if there are none."""
-    times = [seconds for (kind, _), seconds in known.items() if kind == like[0]]
-    return known.get(like, sum(times) / len(times) if times else 0.0)
+    times = [seconds for (kind, _), seconds in known.items() if kind == stage_type[0]]
+    return known.get(stage_type, sum(times) / len(times) if times else 0.0)
 
 
 def _format_left(seconds: float | None) -> str:
@@ -496,12 +497,14 @@ def suggest_smaller(request: Request) -> list[str]:
 class Progress(_Display):
     """Display of the progress of a run from its events, with a counter for each kind of stage.
 
-    An event is a mapping with `event`: `forecast` (expected `seconds` of training, `core_hours` and `gpu_hours`),
-    `plan` (`total` stages, the `stages`, of which `done` are finished), `stage_started`, `epoch_ended` (`epoch` from 1,
-    `epochs`, `loss`), `stage_ended` (`done` of `total`), `stage_failed` (the same, and the `error`), `scoring` (`run`
-    with finished stages), `scored` (`lines` to print), `confounds` (`done` of `total` models of the confound analysis,
-    None if unknown; `text`; remaining `seconds`, or None), `note` (`text`). Events of a stage have `stage`: `id`,
-    `kind`, and where they apply `fold`, `seed`, `modality`, `target`.
+    An event is a mapping. Its key `event` holds its name; its other keys depend on the name:
+
+    - `forecast`: expected `seconds` of training, `core_hours`, `gpu_hours`.
+    - `plan`: `stages`; `total`, the number of stages to run; `done`, the number of finished ones.
+    - `stage_started`, `epoch_ended`, `stage_ended`, `stage_failed`: `stage`, a mapping with `id`, `kind`, and perhaps
+      `fold`, `seed`, `modality`, `target`. An ended epoch also has `epoch` from 1, `epochs`, `loss`; a failure `error`.
+    - `confounds`: `done` and `total` models of the confound analysis, `text`, remaining `seconds`; None: unknown.
+    - `scoring`: `run`. `scored`: `lines` to print. `note`: `text`.
 
     Args:
         smaller: options that make the job smaller, named in the warning of a long one.
@@ -596,8 +599,8 @@ class Progress(_Display):
     def _draw(self, bars: Bars, word: str, epoch: str) -> None:
         ended, total = self._ended.total(), self._totals.total()
         self._draw_bar(bars, "stages", f"stages {ended} of {total}", ended, total, self._left()[2:])
-        going_on = sum(proportion for each, proportion in self._running.values() if each == word)
-        self._draw_bar(bars, word, self._count(word), self._ended[word] + going_on, self._totals[word], epoch)
+        running = sum(proportion for each, proportion in self._running.values() if each == word)
+        self._draw_bar(bars, word, self._count(word), self._ended[word] + running, self._totals[word], epoch)
 
     def _show_confounds(self, event: Mapping[str, Any]) -> None:
         """Show the progress of the confound analysis."""

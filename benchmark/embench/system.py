@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 _OWN = Path("/proc/self")
-"""Linux's view of this process."""
+"""Folder in which Linux reports on this process."""
 LEASE = ".lease"
-"""Suffix of a file that replaces a lock if the file system has none."""
+"""Suffix of a file that replaces a lock if the file system has no locks."""
 LEASE_S = 60.0
 """Seconds without a touch after which another machine takes over a lease."""
 _NO_MEMORY = re.compile(r"out of memory|not enough memory|(?i:can(?:no|')t allocate memory)|_ALLOC_FAILED")
@@ -89,7 +89,7 @@ def others_can_write(path: Path) -> bool:
 
 @cache
 def process_start_s() -> float:
-    """Return the start time of this process, in s of the clock that dates files."""
+    """Return the start time of this process in s since 1970, comparable with the time stamps of files."""
     import psutil
 
     return float(psutil.Process().create_time())
@@ -112,8 +112,7 @@ def limited_threads(count: int) -> AbstractContextManager[object]:
 
 @lru_cache(maxsize=1)
 def _numerical_libraries(_: int) -> ThreadpoolController:
-    """Return the loaded numerical libraries; the search takes 3 ms, and is repeated when another module was
-    imported."""
+    """Return the loaded numerical libraries, cached by the number of imported modules, since the search takes 3 ms."""
     from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController()
@@ -179,8 +178,8 @@ def processor_name() -> str:
 
 _TO_TRAIN = {"cloudpickle", "cv2", "neurokit2", "safetensors", "timm", "torch", "torchvision", "transformers"}
 _ALONE = {"huggingface_hub", "matplotlib", "requests"}
-"""Libraries that `requirements-score.txt` leaves out of the whole installation: for training, or for single
-commands."""
+"""Libraries that the light installation (`requirements-score.txt`) lacks: `_TO_TRAIN` for training, `_ALONE` for
+single commands."""
 INSTALL_TRAINING = (
     "pip install torch torchvision --index-url https://download.pytorch.org/whl/cpu && pip install . "
     "in a clone of embench (with a GPU, without --index-url)"
@@ -193,7 +192,7 @@ def missing_library(library: str, needed_by: str, hint: str | None = None) -> Ma
 
 
 def explain_missing_library(error: BaseException, needed_by: str = "this command") -> MachineError | None:
-    """Return the error if an import failed because of the light installation; None for other errors."""
+    """Return advice as a MachineError if `error` is a failed import of an optional library; None for other errors."""
     library = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
     if library not in _TO_TRAIN | _ALONE:
         return None
@@ -241,13 +240,13 @@ _SLOW_TO_IMPORT = ("sklearn.linear_model", "embench.testing", "embench.engine.wo
 def fresh_processes(most: int, module: str) -> ProcessPoolExecutor:
     """Return a pool of up to `most` processes that share nothing with this one, for work of `module`.
 
-    If the system supports it, they are forked from a server that imported `module` and this process's modules and did
-    nothing else, so that only the server takes seconds to start."""
+    If the system supports it, they are forked from a server process that has only imported `module` and modules which
+    import slowly. Then only the server takes seconds to start."""
     from concurrent.futures import ProcessPoolExecutor  # most commands start no process
 
-    copies = "forkserver" in multiprocessing.get_all_start_methods()
-    context = multiprocessing.get_context("forkserver" if copies else "spawn")
-    if copies:
+    can_fork = "forkserver" in multiprocessing.get_all_start_methods()
+    context = multiprocessing.get_context("forkserver" if can_fork else "spawn")
+    if can_fork:
         context.set_forkserver_preload([module, *(name for name in _SLOW_TO_IMPORT if name in sys.modules)])
     return ProcessPoolExecutor(most, mp_context=context, initializer=_start_worker, initargs=(dict(os.environ),))
 
@@ -262,8 +261,8 @@ _SERVER_GONE = 255
 def working(
     pool: ProcessPoolExecutor, doing: str = "", where: str | None = None
 ) -> Iterator[Callable[..., Future[Any]]]:
-    """Yield a function that submits work to a pool, like its `submit`. The processes end with the context; at once
-    after an exception.
+    """Yield a function like `pool.submit`. At the end of the context the processes finish their work and end; after an
+    exception they are terminated.
 
     Raises:
         WorkerKilled: a process, or the server that starts them, was killed while `doing`."""
@@ -309,7 +308,7 @@ def _holding_interrupts() -> Iterator[None]:
 def named_workers(
     doing: str = "", where: str | None = None, processes: Mapping[int, BaseProcess] | None = None
 ) -> Iterator[None]:
-    """Replace the error of a broken pool by one that names the killed process, of `processes` or of a library's own.
+    """Replace the error of a broken pool by a WorkerKilled that names the killed one of `processes` (None: unknown).
 
     Raises:
         WorkerKilled: a process was killed."""
@@ -323,10 +322,10 @@ def named_workers(
 
 @contextmanager
 def joblib_workers(doing: str) -> Iterator[None]:
-    """Make joblib's workers behave as ours: this process handles interrupts, and a killed worker is named.
+    """Make joblib's workers ignore interrupts, which this process handles, and name a killed worker in the error.
 
     Raises:
-        WorkerKilled: one was killed while `doing`."""
+        WorkerKilled: a worker was killed while `doing`."""
     from joblib import parallel_config  # type: ignore[import-untyped]
 
     with named_workers(doing), parallel_config(backend="loky", initializer=begin_worker):
@@ -339,7 +338,7 @@ def killed_worker(
     where: str | None = None,
     processes: Mapping[int, BaseProcess] | None = None,
 ) -> WorkerKilled:
-    """Return the error for a broken pool: the killed process, the cause, and what to do."""
+    """Return the error for a broken pool; it names the killed process, the likely cause, and what to do."""
     if processes is None:
         found = re.search(r"SIG[A-Z]+", str(error))
         ended = f"a worker process was killed{f' by {found[0]}' if found else ''}"
@@ -420,7 +419,7 @@ _STEP_S = 5.0
 
 
 def throttle_progress(what: str, on_event: EventCallback | None) -> ProgressCallback:
-    """Return a callback that reports a step every few seconds, and the last one."""
+    """Return a callback that sends a note on the progress to `on_event` every few seconds, and at the end."""
     last = time.monotonic()
 
     def note(done: int, total: int, which: str) -> None:

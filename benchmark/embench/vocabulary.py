@@ -1,4 +1,4 @@
-"""The vocabulary of embench, templates of its sentences, and near names for messages."""
+"""Vocabulary of embench, escaping of texts from other people, and suggestions for misspelt names."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ def _make_term(name: str, section: str, label: str, definition: str, short: str 
 
 @cache
 def terms(section: str = "") -> Mapping[str, Term]:
-    """Return id or alias -> term, of one section or of all; the earlier section wins where two have the same id."""
+    """Return id or alias -> term, of one section, or of all if `section` is empty. Of equal ids, the first one wins."""
     chosen = [known for name, known in sections().items() if section in ("", name)]
     found: dict[str, Term] = {}
     for term in (term for known in chosen for term in known.values()):
@@ -184,7 +184,7 @@ def terms(section: str = "") -> Mapping[str, Term]:
 
 
 def label(id: str, section: str = "") -> str:  # noqa: A002 - what the vocabulary calls it
-    """Return the label of an id; the id with spaces for underscores where the vocabulary lacks it.
+    """Return the label of an id; if the vocabulary lacks it, the id with spaces for underscores.
 
     >>> label("protocol_phase"), label("rating_high"), label("mae", "pretrainers")
     ('phase of the protocol, inferred from movement', 'rating high', 'masked autoencoder')
@@ -194,7 +194,7 @@ def label(id: str, section: str = "") -> str:  # noqa: A002 - what the vocabular
 
 
 def definition(id: str, section: str = "") -> str:  # noqa: A002 - as above
-    """Return the definition of an id in one line; empty where the vocabulary lacks it."""
+    """Return the definition of an id in one line; empty if the vocabulary lacks it."""
     term = _find(id, section)
     return "" if term is None else term.definition
 
@@ -237,15 +237,15 @@ SYNONYMS: dict[str, str | tuple[str, ...]] = {
     **dict.fromkeys(("xgboost", "lightgbm", "gradient_boosting", "histgradientboostingclassifier"), "boosting"),
     "histgradientboostingregressor": "boosting",
 }
-"""Name in other projects -> the beginning of embench's name for the same thing, or several, the likeliest first."""
+"""Name in other projects -> beginning of embench's name for the same thing; a tuple has several, likeliest first."""
 
 
 def find_nearest(name: str, known: Iterable[str]) -> list[str]:
     """Return at most three of the `known` names that are synonyms of `name` or resemble it, the nearest first."""
     by_shape = {_shape(k): k for k in known}
     for begins in find_synonyms(name):
-        if meant := [k for shape, k in by_shape.items() if shape == begins or shape.startswith(f"{begins}_")]:
-            return meant[:3]
+        if matches := [k for shape, k in by_shape.items() if shape == begins or shape.startswith(f"{begins}_")]:
+            return matches[:3]
     return [by_shape[shape] for shape in get_close_matches(_shape(name), by_shape, n=3, cutoff=0.55)]
 
 
@@ -260,7 +260,7 @@ def find_synonyms(name: str) -> tuple[str, ...]:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str | None:
-    """Return a question that offers the nearest of the `known` names; None where none resembles `name`."""
+    """Return a question that offers the nearest of the `known` names; None if none resembles `name`."""
     near = find_nearest(name, known)
     return f"did you mean {' or '.join(near)}?" if near else None
 

@@ -111,15 +111,15 @@ _ANYWHERE = {"-q": "--quiet", "-v": "--verbose", "--quiet": "", "--verbose": "",
 
 
 def _split_flags(arguments: Sequence[str]) -> tuple[list[str], set[str]]:
-    """Split a command line into other arguments and the set of flags from `_ANYWHERE`, in their long form."""
+    """Return (arguments without the flags of `_ANYWHERE`, set of these flags in their long form)."""
     end = arguments.index("--") if "--" in arguments else len(arguments)
     flags = {_ANYWHERE[argument] or argument for argument in arguments[:end] if argument in _ANYWHERE}
     return [a for k, a in enumerate(arguments) if k >= end or a not in _ANYWHERE], flags
 
 
 def _import_help() -> None:
-    """Import typer's renderer of help. Empty modules stand in for two parts of rich (Markdown, tracebacks), which no
-    help needs and whose import takes as long as all others."""
+    """Import typer's renderer of help. Two parts of rich (Markdown, tracebacks) are slow to import and not needed for
+    help, so empty modules replace them during the import."""
     unused = {"rich.markdown": "Markdown", "rich.traceback": "Traceback"}
     empty = {name: ModuleType(name) for name in unused if name not in sys.modules}
     for name, module in empty.items():
@@ -167,8 +167,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _interruptible() -> Iterator[list[int]]:
     """Treat SIGTERM like Ctrl-C within the context: workers end, and finished work is kept.
 
-    The yielded list is empty until SIGTERM arrives, and then contains its number. The context does nothing where
-    SIGTERM has a handler already, and outside the main thread.
+    The yielded list is empty until SIGTERM arrives, and then contains its number. The context has no
+    effect if SIGTERM has a handler already, or outside the main thread.
     """
     terminated: list[int] = []
 

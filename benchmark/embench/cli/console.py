@@ -60,7 +60,7 @@ def note(text: str) -> None:
 
 
 LINE_WIDTH = 100
-"""Characters in a line where stdout is not a terminal and $COLUMNS is not set."""
+"""Characters in a line if stdout is not a terminal and $COLUMNS is not set."""
 
 
 def wrapped(text: str, *, bold: bool = False, colour: str | None = None, indent: str = "") -> None:
@@ -145,7 +145,7 @@ def show_table(rows: Iterable[Any], columns: Iterable[TableColumn] | None = None
     """Print a table that fits the terminal; print nothing without rows.
 
     Args:
-        columns: default: a column for each key of the rows, which are mappings from title to cell.
+        columns: None: a column for each key of the rows, which are then mappings from title to cell.
     """
     if text := screen.format_table(rows, columns, line_width()):
         if title:
@@ -155,7 +155,7 @@ def show_table(rows: Iterable[Any], columns: Iterable[TableColumn] | None = None
 
 
 def fit_columns(rows: Iterable[Any], columns: Sequence[TableColumn], spare: Sequence[str]) -> list[TableColumn]:
-    """Return the columns that fit the terminal, after dropping titles in `spare` as necessary, in their order."""
+    """Return the columns that fit the terminal; titles in `spare` are dropped as necessary, in this order."""
     return screen.fitting_columns(rows, columns, spare, line_width())
 
 
@@ -182,27 +182,27 @@ _PLACEHOLDER = re.compile(r"--|\.\.\.|(.*[=:/])?[A-Z]+([:.].*)?$|.*=\.\.$", re.D
 
 
 def suggest_after_error(error: EmbenchError, arguments: Sequence[str], root: Any) -> str | None:
-    """Return the command line to try after an error; None where the message names one already, or none is known.
+    """Return the command line to try after an error; None if the message contains one already, or if none is known.
 
     Args:
         arguments: the failed command line, without `embench`.
         root: typer's group of all commands.
     """
-    command, called = _resolve_command(arguments, root)
+    command, typer_command = _resolve_command(arguments, root)
     hint = error.hint or ""
     if "embench " in hint:
         return None
-    if meant := _SUGGESTION.search(hint):
-        return _replace_word(arguments, _QUOTED.findall(error.what), meant[1])
-    if wanted := _parse_options(hint):
-        return _replace_options(arguments, wanted, called)
+    if suggestion := _SUGGESTION.search(hint):
+        return _replace_word(arguments, _QUOTED.findall(error.what), suggestion[1])
+    if options := _parse_options(hint):
+        return _replace_options(arguments, options, typer_command)
     if isinstance(error, PluginError) and not hint:  # its author needs the traceback
         return shlex.join(["embench", "--debug", *arguments])
     return f"{command} --help" if isinstance(error, UsageError | DataError) and not hint else None
 
 
 def suggest_for_option(option: str) -> str | None:
-    """Return a message that names embench's options for an option of other programs, such as `--model`; else None."""
+    """Return a message with embench's options in place of another program's option, such as `--model`; else None."""
     if option not in _MODELS:
         return None
     return (
@@ -212,7 +212,7 @@ def suggest_for_option(option: str) -> str | None:
 
 
 def suggest_for_command(message: str, root: Any) -> str | None:
-    """Return where a command exists that typer did not find, such as `embench data verify --help`; None if nowhere.
+    """Return the help command for a command of another group, such as `embench data verify --help`, or None.
 
     Args:
         message: typer's message, `No such command 'verify'`.
@@ -227,32 +227,32 @@ def suggest_for_command(message: str, root: Any) -> str | None:
 
 
 def _replace_word(arguments: Sequence[str], wrong: Sequence[str], right: str) -> str | None:
-    """Return the command line with `right` in place of the first of the `wrong` words that exactly one argument
-    contains; None without such a word."""
+    """Return the command line with one word replaced by `right`: the first of the `wrong` words that occurs in exactly
+    one argument. Return None if there is no such word."""
     for word in wrong:
         whole = re.compile(rf"(?<![\w-]){re.escape(word)}(?![\w-])")
-        holding = [k for k, argument in enumerate(arguments) if whole.search(argument)]
-        if len(holding) == 1:
-            mended = list(arguments)
-            mended[holding[0]] = whole.sub(right.replace("\\", r"\\"), mended[holding[0]])
-            return shlex.join(["embench", *mended]) if mended != list(arguments) else None
+        positions = [k for k, argument in enumerate(arguments) if whole.search(argument)]
+        if len(positions) == 1:
+            corrected = list(arguments)
+            corrected[positions[0]] = whole.sub(right.replace("\\", r"\\"), corrected[positions[0]])
+            return shlex.join(["embench", *corrected]) if corrected != list(arguments) else None
     return None
 
 
 def _resolve_command(arguments: Sequence[str], root: Any) -> tuple[str, Any]:
-    """Return the name of the command that the arguments call, such as `embench data labels`, and typer's object."""
-    words, called = ["embench"], root
+    """Return the name of the command that the arguments call, such as `embench data labels`, and its typer object."""
+    words, typer_command = ["embench"], root
     for word in arguments:
-        if word not in getattr(called, "commands", {}):
+        if word not in getattr(typer_command, "commands", {}):
             break
         words.append(word)
-        called = called.commands[word]
-    return " ".join(words), called
+        typer_command = typer_command.commands[word]
+    return " ".join(words), typer_command
 
 
 def _parse_options(hint: str) -> list[tuple[str, str]]:
     """Return (name, value) of each option in a hint such as `use fewer: --seeds 0; or ...`. The options follow a colon
-    and end before `; `. Return nothing where the hint has another form, or a value is a placeholder."""
+    and end before `; `. Return an empty list if the hint has another form, or a value is a placeholder."""
     before, dashes, after = hint.partition("--")
     if before and not before.endswith(": "):
         return []
@@ -261,14 +261,14 @@ def _parse_options(hint: str) -> list[tuple[str, str]]:
     except ValueError:  # a quotation is not closed
         return []
     pairs = list(zip(words[::2], words[1::2], strict=False))
-    whole = len(words) == 2 * len(pairs) and all(_OPTION.fullmatch(name) for name, _ in pairs)
-    return pairs if whole and not any(_PLACEHOLDER.match(value) for _, value in pairs) else []
+    is_complete = len(words) == 2 * len(pairs) and all(_OPTION.fullmatch(name) for name, _ in pairs)
+    return pairs if is_complete and not any(_PLACEHOLDER.match(value) for _, value in pairs) else []
 
 
-def _replace_options(arguments: Sequence[str], wanted: Sequence[tuple[str, str]], called: Any) -> str | None:
-    """Return the command line with the `wanted` options, (name, value), in place of its own ones. Return None where the
-    command does not accept them, or the command line has one of them several times."""
-    known = {name: option for option in called.params for name in option.opts}
+def _replace_options(arguments: Sequence[str], wanted: Sequence[tuple[str, str]], typer_command: Any) -> str | None:
+    """Return the command line with the `wanted` options (name, value) at its end, instead of its own values of these.
+    Return None if the command does not accept them, or if the command line has one of them several times."""
+    known = {name: option for option in typer_command.params for name in option.opts}
     if any(name not in known for name, _ in wanted):
         return None
     names, keys = dict(wanted), {_option_key(*pair) for pair in wanted}
@@ -277,6 +277,7 @@ def _replace_options(arguments: Sequence[str], wanted: Sequence[tuple[str, str]]
     words = iter(arguments)
     for word in words:
         name, equals, value = word.partition("=")
+        # An option and its value are one word, `--name=value`, or two.
         pair = [word] if equals or name not in names else [word, *islice(words, 1)]
         key = _option_key(name, value if equals else pair[-1])
         if key not in keys:
@@ -288,5 +289,5 @@ def _replace_options(arguments: Sequence[str], wanted: Sequence[tuple[str, str]]
 
 
 def _option_key(name: str, value: str) -> tuple[str, str]:
-    """Return what identifies an option that occurs once: its name, and for --set also the path of the setting."""
+    """Return a key of an option that may occur once: (name, path of the setting for `--set`, else empty)."""
     return name, value.partition("=")[0] if name == "--set" else ""

@@ -102,27 +102,27 @@ def _print_open(facts: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _find_open_alternatives(entry: Entry) -> list[dict[str, str]]:
-    """Return open datasets that share targets and signals with a dataset, one for each family of variants. Those whose
-    labels have the same origin come first, then those that share most signals."""
-    asked, family = dict(entry.asks), entry.name.partition("/")[0]
-    found: dict[str, tuple[tuple[Any, ...], dict[str, str]]] = {}
+    """Return a table row for each open dataset that shares targets and signals with `entry`; of variants, only one.
+    Datasets whose labels have the same origin come first, then those that share most signals."""
+    questions, family = dict(entry.asks), entry.name.partition("/")[0]
+    rows: dict[str, tuple[tuple[Any, ...], dict[str, str]]] = {}
     for other in registry.entries("dataset"):
-        targets = [name for name in asked if name in dict(other.asks)]
+        targets = [name for name in questions if name in dict(other.asks)]
         signals = [name for name in other.modalities if name in entry.modalities]
-        own = other.name.partition("/")[0]
-        if other.broken or own == family or own in found or not (targets and signals):
+        group = other.name.partition("/")[0]
+        if other.broken or group == family or group in rows or not (targets and signals):
             continue
         if get := _describe_access(other):
             origins = {question.labels for name, question in other.asks if name in targets}
-            same = any(asked[name].labels == dict(other.asks)[name].labels for name in targets)
+            same = any(questions[name].labels == dict(other.asks)[name].labels for name in targets)
             row = {"dataset": other.name, "targets": ", ".join(targets), "labels": ", ".join(sorted(origins))}
-            found[own] = ((not same, -len(signals), own), {**row, "signals": ", ".join(signals), "get it": get})
-    return [row for _, row in sorted(found.values(), key=lambda each: each[0])]
+            rows[group] = ((not same, -len(signals), group), {**row, "signals": ", ".join(signals), "get it": get})
+    return [row for _, row in sorted(rows.values(), key=lambda each: each[0])]
 
 
 def _describe_access(entry: Entry) -> str:
-    """Return the command that downloads an open dataset, or other instructions; empty where its files must be
-    requested, or its reader is broken."""
+    """Return the command that downloads an open dataset, or shows how to get it. Return an empty text if its files must
+    be requested, or if its reader is broken."""
     try:
         card: Card = registry.load_plugin("dataset", entry.full_name).card
     except (EmbenchError, AttributeError):
@@ -134,15 +134,15 @@ def _describe_access(entry: Entry) -> str:
 
 
 def _get_status(entry: Entry, folder: Path, name: str) -> dict[str, Any]:
-    """Return what `data status` prints of a dataset: folder, state, card. `name`: as the user wrote it."""
+    """Return the facts that `data status` prints of a dataset: folder, state, card; `name` is the user's spelling."""
     from embench.store import cache_root
     from embench.store.fingerprint import synthetic
 
     cls = registry.load_plugin("dataset", entry.full_name)
     card: Card = cls.card
-    found = folder.is_dir() and any(folder.iterdir())
+    present = folder.is_dir() and any(folder.iterdir())
     fault, record = None, None
-    if found:
+    if present:
         from embench.data.checks import recall
         from embench.store.prepare import reader_faults
 
@@ -155,16 +155,16 @@ def _get_status(entry: Entry, folder: Path, name: str) -> dict[str, Any]:
             record = recall(reader, registry.code_identity("dataset", entry.full_name), cache_root())
         except EmbenchError as error:
             fault = f"{error.what}; {error.hint}" if error.hint else error.what
-    read = card.verified_on_real
+    verified = card.verified_on_real
     return {
         "dataset": name,
         "title": card.title,
         "folder": str(folder),
-        "state": "missing" if not found else "broken" if fault else "generated" if generated else "found",
-        "found": found,
-        "generated": found and not fault and generated,
+        "state": "missing" if not present else "broken" if fault else "generated" if generated else "found",
+        "found": present,
+        "generated": present and not fault and generated,
         "broken": fault,
-        "verified": _when_verified(record) if found and not fault else None,
+        "verified": _when_verified(record) if present and not fault else None,
         "verification": record,
         "modalities": ", ".join(card.default_modalities),
         "targets": ", ".join(target.name for target in card.targets),
@@ -174,8 +174,8 @@ def _get_status(entry: Entry, folder: Path, name: str) -> dict[str, Any]:
         **{name: getattr(entry, name) for name in ("download", "hours")},
         "prepared": _estimate_size(card, entry.hours),
         "get": f"embench data fetch {entry.name}" if card.downloads else card.obtain,
-        "open_instead": [] if found or _describe_access(entry) else _find_open_alternatives(entry),
-        "verified_on_real": read if isinstance(read, str) else f"{read['date']}, by {read['by']}",
+        "open_instead": [] if present or _describe_access(entry) else _find_open_alternatives(entry),
+        "verified_on_real": verified if isinstance(verified, str) else f"{verified['date']}, by {verified['by']}",
     }
 
 
@@ -200,7 +200,7 @@ def _when_verified(record: Any) -> str:
 
 
 def _get_status_or_fault(entry: Entry, folder: Path, name: str) -> dict[str, Any]:
-    """Return the status of a dataset; of one whose plugin fails only its name, folder and error (`broken`)."""
+    """Return the status of a dataset; if its plugin fails, only its name, folder and error (`broken`)."""
     try:
         return _get_status(entry, folder, name)
     except (EmbenchError, AttributeError) as error:  # AttributeError: the class has no card, or fields are missing
@@ -298,27 +298,27 @@ def _as_json(dataset: str, checked: CheckedFiles, generated: bool) -> dict[str, 
 
 
 def _list_unanswerable(source: Source, reader: Dataset, headers: Sequence[Recording]) -> list[Mapping[str, Any]]:
-    """Return the targets that no method can answer on these recordings under the default protocol, with reasons."""
+    """Return the targets for which these recordings cannot give an answer under the default protocol, with reasons."""
     from embench.data.cohort import card_for_protocol, choose_targets
     from embench.data.find import make_header_store
     from embench.protocols import load_protocol
     from embench.statistics.answerable import find_unanswerable, unique_as_json
 
-    own, rules = source.pseudonymous, load_protocol(Request.protocol)
+    private, rules = source.pseudonymous, load_protocol(Request.protocol)
     if not reader.card.targets:
         return []
     # Folds depend on names; own recordings are split by their pseudonyms.
-    named, source_reader = ([own.rename(each) for each in headers], own) if own else (headers, reader)
+    named, source_reader = ([private.rename(each) for each in headers], private) if private else (headers, reader)
     try:
         card = card_for_protocol(rules, source_reader.card)
-        store = make_header_store(source_reader, source.full_name if own else source.entry.full_name, named)
+        store = make_header_store(source_reader, source.full_name if private else source.entry.full_name, named)
         return unique_as_json(find_unanswerable(store, card, choose_targets(card, None), rules))
     except UsageError:  # the protocol is not for this dataset
         return []
 
 
 _VARYING = re.compile(r"`[^`]*`|\([^()]*\)|\S*\d\S*")
-"""Parts in which findings of one cause differ: quotations, brackets, and words with a digit."""
+"""Parts in which texts of findings with the same cause differ: quotations, brackets, and words with a digit."""
 
 
 def _join_findings(findings: Sequence[Finding]) -> dict[str, str]:
@@ -461,8 +461,8 @@ def new(folder: Annotated[Path, Argument(metavar="FOLDER", help="Folder of your 
 
 
 def _ask_for_value(line: str) -> str:
-    """Ask the user for the value of a TODO line in a dataset.yaml, and return the line with it. Other lines, and lines
-    without an answer, are returned unchanged."""
+    """Ask the user for the value of a TODO line in a dataset.yaml, and return the line with it. Return other lines, and
+    lines without an answer, unchanged."""
     found = _TODO.fullmatch(line)
     if found is None:
         return line
@@ -527,11 +527,11 @@ def _print_store(store: Store) -> None:
         ),
         title=store.name,
     )
-    lacking = grouped((e["modality"], e["reason"]) for e in store.excluded if e["modality"] not in store.modalities)
-    nowhere = {modality: reasons[0] for modality, reasons in lacking.items() if len(set(reasons)) == 1}
-    excluded = (item for item in store.excluded if item["modality"] not in nowhere)
+    absent = grouped((e["modality"], e["reason"]) for e in store.excluded if e["modality"] not in store.modalities)
+    missing = {modality: reasons[0] for modality, reasons in absent.items() if len(set(reasons)) == 1}
+    excluded = (item for item in store.excluded if item["modality"] not in missing)
     show_table(excluded, fields("subject", "recording", "modality", "reason"), title="excluded")
-    for modality, reason in nowhere.items():
+    for modality, reason in missing.items():
         console.echo(f"{modality}, in all recordings: {reason}")
     console.echo(f"{len(store.subjects)} subjects, {len(store.recordings)} recordings")
     console.echo(f"files: {store.path}")

@@ -162,8 +162,8 @@ def _draw_bar(shares: Sequence[float]) -> str:
 
 
 def _draw_mark(value: float, low: float, high: float) -> str:
-    at = round((WIDTH - 1) * (value - low) / (high - low)) if high > low else 0
-    return "·" * at + "█" + "·" * (WIDTH - 1 - at)
+    position = round((WIDTH - 1) * (value - low) / (high - low)) if high > low else 0
+    return "·" * position + "█" + "·" * (WIDTH - 1 - position)
 
 
 def _describe_variance(variance: Mapping[str, Any]) -> str:
@@ -220,10 +220,10 @@ def _print_models(target: str, scored: Scores, found: Mapping[str, Any]) -> None
     from embench.statistics.answers import describe_undefined
     from embench.statistics.confound_only import CONFOUND_ONLY
 
-    confound_only = {control.name: control for control in scored.get_confound_only_models(target)}
+    models = {model.name: model for model in scored.get_confound_only_models(target) if not model.reason}
     primary = scored.primary_metrics[target]
-    applicable = [control for name in (*CONFOUND_ONLY, *confound_only) if (control := confound_only.pop(name, None))]
-    applicable = [control for control in applicable if not control.reason]
+    applicable = [models[name] for name in dict.fromkeys((*CONFOUND_ONLY, *models)) if name in models]
+    # Metric -> (why it is undefined, or empty; model) of each model.
     reasons = {m: [(c.explain_undefined(m), c) for c in applicable if m in c.scores] for m in (primary, *_SCORES)}
     metrics = [metric for metric, known in reasons.items() if any(not why for why, _ in known)]
     subjects = found["subjects"][target]
@@ -237,8 +237,8 @@ def _print_models(target: str, scored: Scores, found: Mapping[str, Any]) -> None
     heads = [metric_facts(metric).short for metric in metrics]
     columns_shown = fit_columns(applicable, columns, heads[:0:-1])
     show_table(applicable, columns_shown)
-    if left := [head for head in heads if head not in {column.title for column in columns_shown}]:
-        console.wrapped(f"Columns hidden for lack of space: {', '.join(left)}. --json prints all scores.")
+    if hidden := [head for head in heads if head not in {column.title for column in columns_shown}]:
+        console.wrapped(f"Columns hidden for lack of space: {', '.join(hidden)}. --json prints all scores.")
     for metric, known in reasons.items():
         for why, names in grouped((why, vocabulary.label(control.name)) for why, control in known if why).items():
             whose = "" if len(names) == len(applicable) else f" of {join_with_and(names)}"

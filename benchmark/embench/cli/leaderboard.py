@@ -52,7 +52,7 @@ _FOLDED = {
     "evidence": "evidence {}",
     "suspicious": "suspicious: {}",
 }
-"""Column -> sentence below the table that replaces the column where all rows are equal."""
+"""Column -> sentence below the table that replaces the column if all its cells are equal."""
 
 
 class Format(StrEnum):
@@ -99,34 +99,34 @@ def show(
 
     if dataset and dataset_option and dataset != dataset_option:
         raise UsageError(f"two datasets: `{dataset}` and `{dataset_option}`", where="--dataset", expected="one of them")
-    found = leaderboard.load_sections(boards)
-    about = {"dataset": dataset or dataset_option, "protocol": protocol, "target": target}
-    chosen = tables.select_sections(found, **about)
-    if output is Format.table and not (any(about.values()) or metric or sort or filters or columns or all_boards):
+    sections = leaderboard.load_sections(boards)
+    selection = {"dataset": dataset or dataset_option, "protocol": protocol, "target": target}
+    chosen = tables.select_sections(sections, **selection)
+    if output is Format.table and not (any(selection.values()) or metric or sort or filters or columns or all_boards):
         _print_summary(chosen)
         return
-    several = [(section, [(tables.flatten_row(section, row), row) for row in section.rows]) for section in chosen]
-    known = list(several[0][1][0][0]) if several else []
-    wanted = _parse_columns(columns, known, output) if known else []
-    if metric is not None and known:
-        scored = [name.removesuffix("_low") for name in known if name.endswith("_low")]
+    entries = [(section, [(tables.flatten_row(section, row), row) for row in section.rows]) for section in chosen]
+    known_fields = list(entries[0][1][0][0]) if entries else []
+    printed = _parse_columns(columns, known_fields, output) if known_fields else []
+    if metric is not None and known_fields:
+        scored = [name.removesuffix("_low") for name in known_fields if name.endswith("_low")]
         tables.check_field(metric, scored[1:], "--metric")
-    keep = [tables.read_filter(text, known) for text in filters or []] if known else []
+    tests = [tables.read_filter(text, known_fields) for text in filters or []] if known_fields else []
     selected = []
-    for section, rows in several:
-        rows = [row for row in rows if all(keeps(row[0]) for keeps in keep)]
-        by = sort or (metric and f"{'-' if metric_facts(metric).higher else ''}{metric}")
+    for section, rows in entries:
+        rows = [row for row in rows if all(holds(row[0]) for holds in tests)]
+        sort_field = sort or (metric and f"{'-' if metric_facts(metric).higher else ''}{metric}")
         if rows:
-            selected.append((section, tables.sort_rows(rows, by) if by else rows))
+            selected.append((section, tables.sort_rows(rows, sort_field) if sort_field else rows))
     if output is Format.json:
-        console.document([{name: fields[name] for name in wanted} for _, rows in selected for fields, _ in rows])
+        console.document([{name: fields[name] for name in printed} for _, rows in selected for fields, _ in rows])
     elif output is Format.csv:
-        typer.echo(tables.as_csv([fields for _, rows in selected for fields, _ in rows], wanted), nl=False)
+        typer.echo(tables.as_csv([fields for _, rows in selected for fields, _ in rows], printed), nl=False)
     else:
         for section, rows in selected:
-            _print_section(section, rows, wanted if columns else None, metric, output, whole=not (keep or metric))
+            _print_section(section, rows, printed if columns else None, metric, output, whole=not (tests or metric))
         if not selected:
-            console.echo("no entry matches" if found else f"no published entries in {boards}")
+            console.echo("no entry matches" if sections else f"no published entries in {boards}")
 
 
 def _print_summary(sections: Sequence[BoardSection]) -> None:
@@ -230,20 +230,19 @@ def _write_sentences(
         below.append(f"{DAGGER} the interval is above 0, but another condition fails: --columns {','.join(failed)}.")
     if any(row.corrected and row.format_answer("movement") == "yes" for _, row in methods):
         below.append(CORRECTED + ".")
-    if any(row.pretraining_comparison for _, row in methods):
-        below.append("Gain from pretraining:")
-        below += [
-            f"{_name_method(each)}: {each[1].pretraining_comparison.text}."
-            for each in methods
-            if each[1].pretraining_comparison
-        ]
+    gains = [
+        f"{_name_method((fields, row))}: {comparison.text}."
+        for fields, row in methods
+        if (comparison := row.pretraining_comparison)
+    ]
+    below += ["Gain from pretraining:", *gains] if gains else []
     return above, below
 
 
 def _fit_columns(
     methods: Sequence[tuple[Any, Row]], columns: Sequence[TableColumn]
 ) -> tuple[list[TableColumn], list[str]]:
-    """Return the columns that fit the terminal, and the titles of the others. Where the column of signals does not fit,
+    """Return the columns that fit the terminal, and the titles of the others. If the column of signals does not fit,
     the column of methods names the signals."""
     fitted = fit_columns(methods, columns, _SPARE)
     left = [column.title for column in columns if column not in fitted]
@@ -266,8 +265,8 @@ def _get_title(section: BoardSection) -> str:
 
 
 def _fold(methods: Sequence[Row], *, ranked: bool) -> tuple[list[str], str]:
-    """Return the names of the default columns, and a text in place of columns that are equal for all methods. Ranks and
-    answers refer to the primary metric, and are omitted unless the table is `ranked` by it."""
+    """Return the names of the default columns, and a text in place of columns whose cells are equal for all methods.
+    Ranks and answers refer to the primary metric, and are omitted unless the table is `ranked` by it."""
     from embench.leaderboard.columns import TERMINAL_COLUMNS, columns
     from embench.leaderboard.tables import list_answered_questions
 
@@ -308,7 +307,7 @@ def _get_column(name: str, scored: str, *, whole: bool) -> TableColumn:
 
 
 def _get_answer(row: Row, question: str) -> str:
-    """Return the answer to a question as a number with its interval, marked where another condition fails."""
+    """Return the answer to a question as a number with its interval; a dagger marks that another condition fails."""
     from embench.leaderboard.columns import columns
 
     text = columns()[question].text(row)
@@ -366,10 +365,10 @@ def ask_consent(runs: Sequence[Manifest], *, consent: bool, ethics: str | None) 
         ethics: approval from the command line.
 
     Returns:
-        The approval; None where no run is on own data.
+        The approval; None if no run is on own data.
 
     Raises:
-        UsageError: a statement is missing and cannot be asked for without a terminal; or nothing requires consent.
+        UsageError: a statement is missing and cannot be asked for without a terminal; or no run requires consent.
     """
     from embench.records.record import is_own
 

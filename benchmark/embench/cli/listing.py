@@ -211,8 +211,8 @@ def _describe(entry: Entry, dataset: str | None, protocol: str, data_root: Path 
     if entry.kind != "pretrainer":
         document["time_context"] = find_time_context(recipe.view for recipe in plugin.recipes.values())
     document["recipes"] = recipe_facts(entry.kind, plugin.recipes, dataset)
-    if entry.kind == "encoder" and (known := plugin.known_weights()):
-        document["weights"] = [_weights_facts(name, data) for name, data in known.items()]
+    if entry.kind == "encoder" and (weights := plugin.known_weights()):
+        document["weights"] = [_weights_facts(name, data) for name, data in weights.items()]
     if dataset and entry.kind == "encoder":
         preset = "small" if "small" in plugin.recipes else next(iter(plugin.recipes))
         document["reading"] = reading_facts(plugin, preset, dataset, data_root, protocol)
@@ -263,36 +263,35 @@ _NOT_SET = ("assumed", "datasets")
 
 
 def recipe_facts(kind: str, recipes: Mapping[str, Recipe], dataset: str | None = None) -> dict[str, dict[str, Any]]:
-    """Return preset -> setting as `--set` names it -> value; with the changes for `dataset` if it is named."""
+    """Return preset -> path of a setting, as in `--set` -> value. Include the changes for `dataset`, if it is named."""
     known = {preset: recipe.apply_dataset(dataset) if dataset else recipe for preset, recipe in recipes.items()}
     return {preset: dict(_iterate_settings(kind, vars(recipe))) for preset, recipe in known.items()}
 
 
 def print_recipes(kind: str, plugin: Any, dataset: str | None) -> None:
-    """Print a table of settings that differ from the defaults. Of a plugin that is trained by gradients, also print a
-    sentence with its default settings."""
+    """Print a table of the settings that differ from the defaults. For plugins other than estimators, also print a
+    sentence with the default settings."""
     from embench.interfaces.fusion import Estimator
     from embench.interfaces.recipe import Recipe
 
     facts = recipe_facts(kind, plugin.recipes, dataset)
     usual = dict(_iterate_settings(kind, vars(Recipe())))
     paths = list(dict.fromkeys(path for settings in facts.values() for path in settings))
-    own = [p for p in paths if p not in usual or any(settings.get(p) != usual[p] for settings in facts.values())]
-    rows = [{"--set": path, **{name: _format_setting(facts[name], path) for name in facts}} for path in own]
+    changed = [p for p in paths if p not in usual or any(settings.get(p) != usual[p] for settings in facts.values())]
+    rows = [{"--set": path, **{name: _format_setting(facts[name], path) for name in facts}} for path in changed]
     where = f" on {dataset}" if dataset else ""
     show_table(rows, title=f"recipes{where}")
-    if not issubclass(plugin, Estimator) and (rest := [path for path in paths if path not in own]):
+    if not issubclass(plugin, Estimator) and (rest := [path for path in paths if path not in changed]):
         same = ", ".join(f"{path}={_format_setting(usual, path)}" for path in rest)
         console.wrapped(f"The settings {same} are equal in {'all' if len(facts) > 2 else 'these'} recipes.")
     elif not rows:
         console.wrapped("recipes: none changes a setting")
     if rows:
-        example = next((path for path in own if path.endswith((".lr", ".epochs"))), own[0])
+        example = next((path for path in changed if path.endswith((".lr", ".epochs"))), changed[0])
         value = _format_setting(next(settings for settings in facts.values() if example in settings), example)
-        of_one = (
-            f" {kind}[eda].{example.partition('.')[2]} changes the setting for eda only." if kind == "encoder" else ""
-        )
-        console.wrapped(f"To change a setting: embench run ... --set {example}={value}.{of_one}")
+        name = example.partition(".")[2]
+        for_modality = f" {kind}[eda].{name} changes the setting for eda only." if kind == "encoder" else ""
+        console.wrapped(f"To change a setting: embench run ... --set {example}={value}.{for_modality}")
     for preset, recipe in {} if dataset else plugin.recipes.items():
         for name, changes in recipe.datasets.items():
             values = ", ".join(f"{path}={_text(value)}" for path, value in _iterate_settings(kind, changes))
@@ -301,8 +300,8 @@ def print_recipes(kind: str, plugin: Any, dataset: str | None) -> None:
 
 
 def reading_facts(encoder: type[Encoder], preset: str, dataset: str, data_root: Path | None, protocol: str) -> Any:
-    """Return how an encoder reads a dataset: rates, band and channels of each modality that it accepts, and the
-    modalities that the dataset lacks or the encoder does not read."""
+    """Return the facts of how an encoder reads a dataset: rates, band and channels of each modality that it accepts,
+    and the modalities that the dataset lacks or the encoder does not read."""
     from embench.data.find import find_source
     from embench.protocols import load_protocol
 
@@ -322,7 +321,7 @@ def reading_facts(encoder: type[Encoder], preset: str, dataset: str, data_root: 
 
 
 def rate_facts(card: Card, protocol: str) -> dict[str, str]:
-    """Return modality -> text with the recorded rate, and the rate at which encoders read it by default."""
+    """Return modality -> text with its recorded rate, and the rate at which encoders read it by default."""
     from embench.protocols import load_protocol
 
     rules = load_protocol(protocol)
@@ -354,7 +353,7 @@ def print_reading(facts: Mapping[str, Any]) -> None:
 
 def _get_wiring(modality: str, channels: tuple[str, ...], encoder: Encoder) -> dict[str, Any]:
     """Return how channels of a dataset become inputs of an encoder's network: `read` (input -> channels) and `left_out`
-    (unused channels), or `refused` (the reason). Empty where the inputs are the channels."""
+    (unused channels), or `refused` (the reason). Empty if the inputs are the channels themselves."""
     try:
         wired = encoder.network_channels(modality, channels)
     except UsageError as error:
@@ -373,18 +372,18 @@ def _describe_reading(modality: str, card: ModalityCard, encoder: Encoder, proto
 
     count = len(card.channels)
     channels = ", ".join(card.channels) if count <= 4 else f"{count}: {card.channels[0]} to {card.channels[-1]}"
-    known = {"channels": channels, "recorded": _describe_recorded(card)}
+    facts = {"channels": channels, "recorded": _describe_recorded(card)}
     if modality == "video":
         frames = encoder.recipe.prepare.get("frames_hz")
-        return {**known, "read": f"{frames:g} frames/s" if frames else "", "band": ""}
+        return {**facts, "read": f"{frames:g} frames/s" if frames else "", "band": ""}
     prepared = _prepared_hz(modality, protocol)
-    own = encoder.recipe.prepare.get("rate_hz") if encoder.reads == "stream" and modality != "face_au" else None
+    recipe_hz = encoder.recipe.prepare.get("rate_hz") if encoder.reads == "stream" and modality != "face_au" else None
     read = "features of " if encoder.reads == "features" else ""
-    rates = (card.rate, prepared, own or prepared)
+    rates = (card.rate, prepared, recipe_hz or prepared)
     high, low = band_after(modality, rates, card.applied, protocol.preprocess)
     high = max(high, float(encoder.recipe.prepare.get("high_hz", 0.0)))
     band = f"{high:g} to {low:g} Hz" if modality not in LINEAR else "not filtered"
-    return {**known, "read": f"{read}{own or prepared:g} Hz", "band": band}
+    return {**facts, "read": f"{read}{recipe_hz or prepared:g} Hz", "band": band}
 
 
 def _describe_recorded(card: ModalityCard) -> str:

@@ -78,7 +78,7 @@ def _suggest_with_runs(runs: Sequence[Path], *, boards: bool) -> Iterator[tuple[
 
 
 def _suggest_with_data(found: Sequence[Entry], studies: Sequence[Path], root: Path) -> Iterator[tuple[str, str]]:
-    """Yield (purpose, command line) for a first result on the data found; without torch, by the user's own code."""
+    """Yield (purpose, command line) for a first result on the data found; without torch, by scoring predictions."""
     name = found[0].name if found else f"./{studies[0].as_posix()}"
     where = f" --data-root {root.as_posix()}" if found and root != default_data_root() else ""
     if not found:
@@ -110,7 +110,7 @@ _LEAST_FREE = 1 << 30  # bytes; less free space than this will not hold prepared
 
 
 class Diagnosis(NamedTuple):
-    """One line of the report: subject, finding, and remedy."""
+    """A line of the report: subject, finding with its remedy, and whether it is a fault."""
 
     what: str
     detail: str
@@ -175,7 +175,7 @@ def _check_device() -> Iterator[Diagnosis]:
 
 
 def _check_networks() -> Iterator[Diagnosis]:
-    """Build each encoder that needs further libraries, since many import them only then; yield the results."""
+    """Build each encoder that needs further libraries, since many import these only when built; yield the results."""
     from embench.testing import require
 
     for entry in registry.entries("encoder"):

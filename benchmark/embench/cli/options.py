@@ -93,20 +93,20 @@ def with_options(
 
     Args:
         names: names of the options; default: all.
-        help_texts: option -> its help in this command, where it differs.
-        before: parameter of the command -> the option that follows it in the help; otherwise it comes last.
+        help_texts: option -> its help in this command, if it differs.
+        before: parameter of the command -> option before which the help lists it; default: after all options.
         points: whether options that a grid may vary are lists of values.
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         hints = get_type_hints(command, include_extras=True)
-        own = [p for p in signature(command).parameters.values() if p.kind is not Parameter.VAR_KEYWORD]
-        own = [p.replace(annotation=hints[p.name], kind=Parameter.KEYWORD_ONLY) for p in own]
+        parameters = [p for p in signature(command).parameters.values() if p.kind is not Parameter.VAR_KEYWORD]
+        parameters = [p.replace(annotation=hints[p.name], kind=Parameter.KEYWORD_ONLY) for p in parameters]
         order = []
         for option in (o for o in OPTIONS if not names or o.name in names):
-            order += [p for p in own if (before or {}).get(p.name) == option.name]
+            order += [p for p in parameters if (before or {}).get(p.name) == option.name]
             order.append(_make_parameter(option, (help_texts or {}).get(option.name), points))
-        order += [p for p in own if p.name not in (before or {})]
+        order += [p for p in parameters if p.name not in (before or {})]
         order = order if names else [_put_in_panel(p) for p in order]  # few options need no panels
 
         @wraps(command)
@@ -121,7 +121,7 @@ def with_options(
 
 
 def parse_cluster(texts: Sequence[str]) -> dict[str, str]:
-    """Parse `["partition=gpu"]` into `{"partition": "gpu"}`. Raises UsageError where an item has no value."""
+    """Parse `["partition=gpu"]` into `{"partition": "gpu"}`. Raises UsageError if an item has no value."""
     chosen = {}
     for text in texts:
         key, equals, value = text.partition("=")
@@ -132,6 +132,7 @@ def parse_cluster(texts: Sequence[str]) -> dict[str, str]:
 
 
 def _make_parameter(option: Option, help_text: str | None, points: bool) -> Parameter:
+    """Return the parameter from which typer makes a command-line option; see `with_options`."""
     hint = _TYPES[option.field]
     default: Any = Parameter.empty if option.required else getattr(Request, option.field)
     text = help_text or option.help
@@ -259,9 +260,9 @@ def _read_request(context: typer.Context, path: Path | None) -> Path | None:
         stated = {**request, "recipe": run.recipe.preset, "seeds": run.seeds}
         if request.get("tuned"):
             stated["tuned"] = str(path / request["tuned"])
-        own = {p.name or "": p for p in context.command.params}
-        wanted = {name: p for name, p in own.items() if name in stated and name not in OF_THE_MACHINE}
-        values = {name: _as_option(p, stated[name]) for name, p in wanted.items() if stated[name] not in (None, [])}
+        parameters = {p.name or "": p for p in context.command.params}
+        known = {name: p for name, p in parameters.items() if name in stated and name not in OF_THE_MACHINE}
+        values = {name: _as_option(p, stated[name]) for name, p in known.items() if stated[name] not in (None, [])}
         context.default_map = {**(context.default_map or {}), **values}
     return path
 
@@ -279,7 +280,7 @@ From = Annotated[
 
 
 def read_options(path: Path) -> Mapping[str, Any]:
-    """Read a YAML file that holds a mapping. Raises UsageError where it is missing or holds anything else."""
+    """Return the mapping in a YAML file. Raises UsageError if the file is missing or holds anything else."""
     import yaml
 
     try:

@@ -81,23 +81,23 @@ def compare(
         found = {"pretraining_comparison": listed} if listed else {}
         console.document({"targets": [table.to_dict() for table in tables], **found})
         return
-    whose = {record.run["id"]: describe_evaluations_by_author(record.manifest) for record in records}
+    evaluations = {record.run["id"]: describe_evaluations_by_author(record.manifest) for record in records}
     for table in tables:
-        _print_table(table, whose, max(each.manifest.cohort.size for each in records), every=every)
+        _print_table(table, evaluations, max(each.manifest.cohort.size for each in records), every=every)
     show_gains([each for each in pretraining_gains if each[2].gains], records, metric)
 
 
-def _print_table(table: Table, whose: Mapping[str, str], cohort: int, *, every: bool) -> None:
+def _print_table(table: Table, evaluations: Mapping[str, str], cohort: int, *, every: bool) -> None:
     """Print the scores of runs, their comparisons in pairs, and notes for reading them.
 
     Args:
-        whose: id of a run -> text on the number of scored methods and their author.
+        evaluations: id of a run -> text on the number of scored methods and their author.
         cohort: number of scored subjects.
         every: whether all tests are printed.
     """
     if more := next((pair for pair in table.comparisons if pair.more_seeds), None):
-        listed = join_with_and([str(seed) for seed in more.seeds])
-        console.wrapped(f"The runs differ in seeds: compared on those that all have ({listed}).", colour="yellow")
+        shared_seeds = join_with_and([str(seed) for seed in more.seeds])
+        console.wrapped(f"The runs differ in seeds: compared on those that all have ({shared_seeds}).", colour="yellow")
     facts = metric_facts(table.metric)
     score = TableColumn(facts.title, lambda standing: _format(standing.score, facts.chance))
     columns = [field("name", "method"), score, field("group"), field("methods_evaluated", missing="-"), field("run")]
@@ -110,7 +110,7 @@ def _print_table(table: Table, whose: Mapping[str, str], cohort: int, *, every: 
     if any(pair.unequal_tuning for pair in table.comparisons):
         console.wrapped("unequal tuning: more than twice as many methods were evaluated for one as for the other.")
         for standing in table.standings:
-            console.wrapped(f"{standing.name}: {whose[standing.run]}", indent="    ")
+            console.wrapped(f"{standing.name}: {evaluations[standing.run]}", indent="    ")
     console.echo()
     pairs = table.comparisons
     columns = [
@@ -148,7 +148,7 @@ def _print_table(table: Table, whose: Mapping[str, str], cohort: int, *, every: 
 
 
 def _print_curves(table: CurveTable) -> None:
-    """Print the scores of methods at each amount of calibration data, each method's gain, and differences of gains."""
+    """Print the scores of methods by amount of calibration data, each method's gain, and differences of gains."""
     names = dict.fromkeys(name for _, name in table.scores)
     rows = [
         {"calibration data": given, **{name: format_score(table.scores.get((given, name))) for name in names}}
@@ -451,6 +451,7 @@ def _format_evidence(value: object) -> str:
 
 
 def _join_first(parts: Sequence[str], between: str) -> str:
+    """Join the first parts, up to `_MOST_CHARACTERS` characters, and add the number of the others."""
     lengths = accumulate(len(part) + len(between) for part in parts)
     count = max(1, sum(length <= _MOST_CHARACTERS for length in lengths))
     more = [f"and {len(parts) - count} more"] if parts[count:] else []
@@ -595,7 +596,7 @@ def _print_submission(run: Manifest, *, counted: bool) -> None:
 
 
 def _describe_seeds(missing: Mapping[str, Any], seeds: int) -> str:
-    """Describe in how many of the seeds units have no prediction; empty where there is one seed."""
+    """Describe whether units lack a prediction in each seed or in some seeds; empty if there is only one seed."""
     if seeds == 1:
         return ""
     if missing["predictions"] == seeds * missing["units"]:

@@ -83,7 +83,7 @@ def run(
 
 
 def _load_or_run(request: Request, every: bool, progress: Progress) -> Result:
-    """Return the result of a run from its record, or run it if there is none."""
+    """Return the result from the record of a finished run, or run the request if there is none."""
     from embench.runs.again import find_finished
 
     if found := find_finished(request, every, progress.event):

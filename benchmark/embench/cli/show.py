@@ -99,7 +99,7 @@ def print_runs(found: Sequence[Result]) -> None:
 
 
 def format_primary(answers: TargetAnswers) -> str:
-    """Return the primary metric with its interval, or why there is none."""
+    """Return the primary metric with its interval, or the answer that it cannot be estimated."""
     if answers.score is None:
         return answers.problem.answer if answers.problem else "not estimable"
     return format_with_interval(answers.score, metric_facts(answers.metric).chance)
@@ -182,19 +182,19 @@ def _print_scores(found_on: TargetAnswers, scores: Scores) -> None:
     """Print all scores of the method, next to those of the model that predicts from the stimulus alone."""
     found, folds = scores.get_scores(found_on.target), _count_folds(scores, found_on.target)
     stimulus = scores.get_model_scores(found_on.target, "stimulus_mean")
-    knows = TableColumn("stimulus_mean", lambda name: format_score(stimulus.get(name), interval=False))
+    stimulus_column = TableColumn("stimulus_mean", lambda name: format_score(stimulus.get(name), interval=False))
     over_folds = TableColumn("over folds", lambda name: format_over_folds(found[name], folds))
     columns = [
         TableColumn("metric (* primary)", lambda name: f"{name} *" if name == found_on.metric else name),
         TableColumn("mean and interval", lambda name: format_score(found[name])),
-        *([knows] if stimulus else []),
+        *([stimulus_column] if stimulus else []),
         TableColumn("SD", lambda name: format_figure(found[name].std, missing="")),
         # Only where the primary metric itself is a score of folds, as under papers' protocols; elsewhere it would
         # mislead.
         *([over_folds] if found_on.score and found_on.score.over == "folds" else []),
     ]
-    defined = sorted((name for name in found if found[name].is_defined), key=lambda name: name != found_on.metric)
-    show_table(defined, columns, title=f"target {found_on.target}, all scores")
+    metrics = sorted((name for name in found if found[name].is_defined), key=lambda name: name != found_on.metric)
+    show_table(metrics, columns, title=f"target {found_on.target}, all scores")
     undefined = grouped((str(score.undefined), name) for name, score in found.items() if not score.is_defined)
     if undefined:
         listed = "; ".join(f"{', '.join(names)}: {reason}" for reason, names in undefined.items())
@@ -203,9 +203,9 @@ def _print_scores(found_on: TargetAnswers, scores: Scores) -> None:
 
 
 def _count_folds(scores: Scores, target: str) -> int:
-    """Return the number of folds in which the method was scored, of the seed with the fewest."""
-    own = [row["seed"] for row in scores.folds if (row["method"], row["target"]) == (MODEL, target)]
-    return min(Counter(own).values(), default=0)
+    """Return the number of folds in which the method was scored on a target, in the seed with the fewest folds."""
+    seeds = [row["seed"] for row in scores.folds if (row["method"], row["target"]) == (MODEL, target)]
+    return min(Counter(seeds).values(), default=0)
 
 
 # Several methods side by side, as `grid` and `baselines` print them.
@@ -274,24 +274,20 @@ def run_with_comparison(
     from embench.runs import run as runner
     from embench.statistics.gains import collect_pretraining_gains
 
-    found, every = split_pretrained(requests)
-    for comparison in found:
+    comparisons, all_requests = split_pretrained(requests)
+    for comparison in comparisons:
         show_table(comparison.rows, [field("title", "row"), TableColumn("method", _name_method)])
         console.wrapped(f"{comparison.training[:1].upper()}{comparison.training[1:]}.")
     if dry_run:
-        print_plans(every, as_json=as_json)
+        print_plans(all_requests, as_json=as_json)
         return
     with Progress() as progress:
-        done = runner.grid(every, executor=executor, progress=progress.event, options=options)
+        done = runner.grid(all_requests, executor=executor, progress=progress.event, options=options)
     records = [read_record(result.folder) for result in done.results]
     gains = collect_pretraining_gains(records)
     if as_json:
-        console.document(
-            {
-                "runs": [result.to_dict() for result in done.results],
-                "pretraining_comparison": [gains_as_json(*each) for each in gains],
-            }
-        )
+        documents = [result.to_dict() for result in done.results]
+        console.document({"runs": documents, "pretraining_comparison": [gains_as_json(*each) for each in gains]})
     else:
         compared = {
             id_

@@ -102,27 +102,27 @@ def baselines(
 
     find_executor(executor)
     chosen = parse_cluster(cluster or ())
-    found, dataset = find_set(named), options.pop("dataset")
-    given = [text for text in own or () if running.is_scored(text)]
-    rows = running.build_user_rows([text for text in own or () if text not in given], dataset, options)
-    rows += baseline_rows(found, level, dataset, options, trials)
+    set_, dataset = find_set(named), options.pop("dataset")
+    scored = [text for text in own or () if running.is_scored(text)]
+    rows = running.build_user_rows([text for text in own or () if text not in scored], dataset, options)
+    rows += baseline_rows(set_, level, dataset, options, trials)
     with Steps("subjects", "verified") as steps:
         report = running.check_readable(dataset, options["data_root"], steps)
     _note_warnings(report, dataset, options["data_root"])
-    finished = [] if dry_run else [running.load_user_result(text, dataset, options) for text in given]
+    scored_results = [] if dry_run else [running.load_user_result(text, dataset, options) for text in scored]
     with snapshot(), Progress() as progress:
-        able, unfit = running.forecast_rows(rows, progress.event)
-        if publish and not (able := _select_unpublished(able, publish, progress)):
+        feasible, unfit = running.forecast_rows(rows, progress.event)
+        if publish and not (feasible := _select_unpublished(feasible, publish, progress)):
             return
         if dry_run:
-            document = running.plan_document(found, level, dataset, able, unfit)
+            document = running.plan_document(set_, level, dataset, feasible, unfit)
         else:
-            running.check_user_methods(able, progress.event)
+            running.check_user_methods(feasible, progress.event)
             callbacks: dict[str, Any] = {"progress": progress.event, "print_line": progress.line}
             callbacks["finished"] = partial(publish_row, boards=publish, progress=progress.event) if publish else None
-            done = running.run_rows(able, hours=hours, executor=executor, cluster=chosen, **callbacks)
+            done = running.run_rows(feasible, hours=hours, executor=executor, cluster=chosen, **callbacks)
     if dry_run:
-        runs = able[0].plan.request.runs_folder
+        runs = feasible[0].plan.request.runs_folder
         console.answer(as_json, document, lambda: show_parts(set_plan(document, runs, executor)))
         return
     if publish:
@@ -130,12 +130,12 @@ def baselines(
             console.echo(str(path))
         done.check()
         return
-    _finish_set(found, level, dataset, options, (able, unfit), (finished, done), report, as_json=as_json)
+    _finish_set(set_, level, dataset, options, (feasible, unfit), (scored_results, done), report, as_json=as_json)
     done.check()
 
 
 def _finish_set(
-    found: BaselineSet,
+    set_: BaselineSet,
     level: SetLevel,
     dataset: str,
     options: Mapping[str, Any],
@@ -155,22 +155,24 @@ def _finish_set(
     from embench.sets.table import board_rows, write_figures
     from embench.site import build_site
 
-    (able, unfit), (finished, done) = rows, runs
-    mine = {result.id for result in finished} | {row.plan.id for row in able if row.row.level == "user"}
-    results = [*finished, *done.results]
+    (feasible, unfit), (scored_results, done) = rows, runs
+    user_ids = {result.id for result in scored_results} | {row.plan.id for row in feasible if row.row.level == "user"}
+    results = [*scored_results, *done.results]
     targets = [name.strip() for name in (options["targets"] or "").split(",") if name.strip()]
-    board = [row for row in board_rows(results, mine) if not targets or row["target"] in targets]
-    document = {"set": found.name, "level": level, "rows": board, "runs": [result.to_dict() for result in results]}
-    console.answer(as_json, document, lambda: _print_board(_get_title(found, level), board, results))
-    folder = able[0].plan.folder.parent
-    if found.paper:
-        _write_paper(found.paper, dataset, options, (done, unfit), folder, show=not as_json)
-    figures = write_figures(board, folder, found.name) if mine & {result.id for result in results} else []
+    board = [row for row in board_rows(results, user_ids) if not targets or row["target"] in targets]
+    document = {"set": set_.name, "level": level, "rows": board, "runs": [result.to_dict() for result in results]}
+    console.answer(as_json, document, lambda: _print_board(_get_title(set_, level), board, results))
+    folder = feasible[0].plan.folder.parent
+    if set_.paper:
+        _write_paper(set_.paper, dataset, options, (done, unfit), folder, show=not as_json)
+    figures = write_figures(board, folder, set_.name) if user_ids & {result.id for result in results} else []
     with Progress() as progress:
-        place = write_folder(found, level, options, able, unfit, report, build_site, progress.event)
+        place = write_folder(set_, level, options, feasible, unfit, report, build_site, progress.event)
     if not as_json:
         left = f"; {len(unfit)} more need what {dataset} or these options lack: --dry-run names it" if unfit else ""
-        _print_end(f"{_get_title(found, level)}: {len(done.results)} of {len(able)} rows{left}", figures, place, board)
+        _print_end(
+            f"{_get_title(set_, level)}: {len(done.results)} of {len(feasible)} rows{left}", figures, place, board
+        )
 
 
 def _select_unpublished(rows: Sequence[RowForecast], boards: Path, progress: Progress) -> list[RowForecast]:
@@ -226,7 +228,7 @@ def _write_paper(
 
 
 def _print_end(count: str, figures: Sequence[Path], folder: Path | None, board: Sequence[Mapping[str, Any]]) -> None:
-    """Print the end of a baseline set: `count` of rows, files, next command, whether the user's method is better."""
+    """Print the end of a baseline set: `count` (a text on rows), files, next command, and the user's best method."""
     console.wrapped(count)
     if figures:
         console.wrapped(f"figures: {', '.join(map(str, figures))}")
@@ -351,11 +353,11 @@ def _print_claims(found: Sequence[AnyClaim | UntestedClaim], data_root: Path | N
         console.document([row | {"here": [n for n in row.get("datasets", ()) if available[n]]} for row in lists])
         return
     columns = [field("id"), field("claim"), TableColumn("can be tested", place)]
-    for paper, own in grouped((claim.paper, claim) for claim in found).items():
-        show_table(own, columns, title=paper)
-    able = [claim.paper for claim in found if any(available[name] for name in getattr(claim, "datasets", ()))]
+    for paper, claims_of_paper in grouped((claim.paper, claim) for claim in found).items():
+        show_table(claims_of_paper, columns, title=paper)
+    testable = [claim.paper for claim in found if any(available[name] for name in getattr(claim, "datasets", ()))]
     console.wrapped("Test the claims of a paper, or of `all` papers; --dry-run prints the plan:")
-    console.command(f"embench claims {next(iter(able), found[0].paper if found else ALL)} --recipe quick --dry-run")
+    console.command(f"embench claims {next(iter(testable), found[0].paper if found else ALL)} --recipe quick --dry-run")
 
 
 def _print_numbers(papers: Sequence[Printed], data_root: Path | None, *, as_json: bool) -> None:
@@ -425,22 +427,23 @@ def print_claims(
     from embench.claims.page import MEANING, OBTAINED, claim_cells, rows_by_claim, run_lines
     from embench.cli.show import warn_of_synthetic
 
-    every: Sequence[ClaimResult | Measured] = [*rows, *values]
-    generated = any(row.synthetic for row in [*every, *printed])
+    all_rows: Sequence[ClaimResult | Measured] = [*rows, *values]
+    generated = any(row.synthetic for row in [*all_rows, *printed])
     warn_of_synthetic(generated)
     _print_printed(printed, notes)
-    for claim, own in rows_by_claim(tested, rows, values):
+    for claim, claim_rows in rows_by_claim(tested, rows, values):
         console.wrapped(f"{claim.paper} {claim.id}: {claim.claim}", bold=True)
-        for name, line in run_lines(claim, own).items():
+        for name, line in run_lines(claim, claim_rows).items():
             console.wrapped(f"{name}: {line}")
-        cells = claim_cells(own)
-        for row, cost in zip(cells, [row.cost for row in own if row.status == "compared"], strict=False):
+        cells = claim_cells(claim_rows)
+        for row, cost in zip(cells, [row.cost for row in claim_rows if row.status == "compared"], strict=False):
             row["cost"] = ", ".join(f"{side} {format_duration(s)}" for side, s in cost.items())
         _show_cells(cells)
-        for protocol, what in {name: text for row in own for name, text in getattr(row, "leaks", {}).items()}.items():
+        leaks = {name: text for row in claim_rows for name, text in getattr(row, "leaks", {}).items()}
+        for protocol, what in leaks.items():
             console.wrapped(f"{protocol} leaks: {what}")
-        rest = [row for row in own if row.status not in OBTAINED]
-        lines = (((row.status, row.dataset, row.target, row.reason), getattr(row, "protocol", "")) for row in rest)
+        missing = [row for row in claim_rows if row.status not in OBTAINED]
+        lines = (((row.status, row.dataset, row.target, row.reason), getattr(row, "protocol", "")) for row in missing)
         for (status, *place, reason), protocols in grouped(lines).items():
             line = f"{status}: {' '.join(filter(None, place))}"
             line += f" ({', '.join(protocols)})" if any(protocols) else ""
@@ -448,11 +451,11 @@ def print_claims(
         if claim.remarks:
             console.wrapped(claim.remarks)
         console.echo()
-    for what_to_do in dict.fromkeys(row.what_to_do for row in every if row.what_to_do):
+    for what_to_do in dict.fromkeys(row.what_to_do for row in all_rows if row.what_to_do):
         console.wrapped(f"what to do: {what_to_do}")
     columns = [*fields("paper", "id"), field("claim", "statement"), field("not_tested", "reason")]
     show_table(untested, columns, title="not yet tested in embench")
-    if any(row.status in OBTAINED for row in every):
+    if any(row.status in OBTAINED for row in all_rows):
         console.wrapped(MEANING)
     warn_of_synthetic(generated)
 
@@ -472,7 +475,7 @@ def _print_printed(printed: Sequence[PrintedResult], notes: Sequence[str]) -> No
 
 def _show_cells(rows: Sequence[Mapping[str, str]]) -> None:
     """Print a table of claims' results for each dataset and protocol, without empty columns."""
-    for place, own in grouped((f"{row['dataset']}, {row['protocol']}", row) for row in rows).items():
-        filled = {name for row in own for name, text in row.items() if text != "-"} - {"dataset", "protocol"}
-        columns = [field(name, name) for name in own[0] if name in filled]
-        show_table(own, fit_columns(own, columns, ["recipe", "cost", "of", "size"]), title=place)
+    for place, cells in grouped((f"{row['dataset']}, {row['protocol']}", row) for row in rows).items():
+        filled = {name for row in cells for name, text in row.items() if text != "-"} - {"dataset", "protocol"}
+        columns = [field(name, name) for name in cells[0] if name in filled]
+        show_table(cells, fit_columns(cells, columns, ["recipe", "cost", "of", "size"]), title=place)

@@ -1,1 +1,1 @@
-"""The names of `embench` for notebooks and scripts: the commands as functions, and objects as methods."""
+"""Functions of `embench` for notebooks and scripts: the commands, which here also accept objects as methods."""

@@ -1,4 +1,4 @@
-"""`embench.run_grid`, `tune` and `run_baselines`: several runs planned and compared together."""
+"""`embench.run_baselines`, `run_grid` and `tune`: several runs planned and compared together."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ _WIDTH = 100
 
 @dataclass(frozen=True, repr=False)
 class ResultTable:
-    """Methods next to each other and to confound-only models, as returned by `embench.run_baselines` and
+    """Scores of several methods and of confound-only models, as returned by `embench.run_baselines` and
     `embench.run_grid`.
 
     Args:
@@ -183,16 +183,16 @@ def run_baselines(
     dry_run: bool = False,
     progress: bool = True,
 ) -> ResultTable | DryRun:
-    """Run the methods of a set on a dataset, and the user's methods next to them; print a line for each on stderr.
+    """Run a set of baseline methods and the user's methods on a dataset; print a line for each method on stderr.
 
-    Finished runs in the folder of runs are read again, so repeat an interrupted call to resume.
+    Finished runs in the folder `runs` are not repeated: to resume an interrupted call, repeat it.
 
     Args:
-        dataset: see `embench.run`, as for all arguments that are not explained here.
-        methods: the user's methods, one or several: scikit-learn estimators or Pipelines, and classes of estimators,
-            which are fitted to the features `handcrafted`; encoders, such as `embench.make_encoder` makes; names of
-            plugins, or `FILE.py:Class`; predictions, as `embench.score` takes them; results of `embench.run`, or their
-            folders.
+        dataset: see `embench.run`, which explains all arguments that are not listed here.
+        methods: one or several methods of the user. Each may be a scikit-learn estimator or Pipeline, or a class of
+            estimators, fitted to the features `handcrafted`; an encoder, such as from `embench.make_encoder`; the name
+            of a plugin, or `FILE.py:Class`; predictions, as for `embench.score`; a result of `embench.run` or its
+            folder.
         baseline_set: name of a baseline set, or a YAML file; `embench list baselines` lists them.
         level: `core`, `extended` or `full`; each contains the previous ones.
         tune: also tune each row of the set, by this number of trials on validation subjects.
@@ -201,36 +201,37 @@ def run_baselines(
         progress: False prints no progress.
 
     Raises:
-        UsageError, DataError: no row fits, or the data cannot be used. CheckFailed: a method does not conform; nothing
-            was trained.
+        UsageError, DataError: no row fits, or the data cannot be used. CheckFailed: a method fails the conformance
+            tests; nothing was trained.
     """
-    given = list(methods) if isinstance(methods, list | tuple) else [methods]
+    user_methods = list(methods) if isinstance(methods, list | tuple) else [methods]
     seeds = ",".join(map(str, seeds)) if isinstance(seeds, list | tuple) else seeds
     names: tuple[str, ...] = ("modalities", "target", "protocol", "recipe", "seeds", "partitions", "device")
     names = (*names, "data_root", "runs", "dev", "workers")
-    local = locals()
-    request = make_request(dataset=dataset, **{name: local[name] for name in names})
+    arguments = locals()
+    request = make_request(dataset=dataset, **{name: arguments[name] for name in names})
     options = {name: getattr(request, name) for name in ("targets", *names) if name != "target"}
-    found = find_set(baseline_set)
-    scored = [method for method in given if _is_scored(method)]
-    plugins = [("encoder" if hasattr(each, "accepts") else "fusion", each) for each in given if not _is_scored(each)]
-    named = [str(plugin_name(kind, each)) for kind, each in plugins]  # objects are stored for worker processes
-    rows = [*build_user_rows(named, dataset, options), *baseline_rows(found, level, dataset, options, tune)]
+    chosen_set = find_set(baseline_set)
+    scored = [method for method in user_methods if _is_scored(method)]
+    unscored = [method for method in user_methods if not _is_scored(method)]
+    plugins = [("encoder" if hasattr(method, "accepts") else "fusion", method) for method in unscored]
+    plugin_names = [str(plugin_name(kind, each)) for kind, each in plugins]  # objects are stored for worker processes
+    rows = [*build_user_rows(plugin_names, dataset, options), *baseline_rows(chosen_set, level, dataset, options, tune)]
     with Steps("subjects", "verified") if progress else nullcontext() as steps:
         check_readable(dataset, request.data_root, steps)
-    finished = [] if dry_run else [_load_scored(method, dataset, options) for method in scored]
+    scored_results = [] if dry_run else [_load_scored(method, dataset, options) for method in scored]
     with snapshot(), Progress() if progress else nullcontext() as bar, offline() if dry_run else nullcontext():
         watch = make_watcher(bar)
-        able, unfit = forecast_rows(rows, watch)
+        feasible, unfit = forecast_rows(rows, watch)
         if dry_run:
-            document = plan_document(found, level, dataset, able, unfit)
-            return DryRun(document, tuple(set_plan(document, able[0].plan.request.runs_folder, "local")))
-        check_user_methods(able, watch)
-        done = run_rows(able, hours=hours, progress=watch, print_line=bar.line if bar else lambda _: None)
-    every = [*finished, *map(remember_own, done.results)]
-    mine = {result.id for result in finished} | {row.plan.id for row in able if row.row.level == "user"}
+            document = plan_document(chosen_set, level, dataset, feasible, unfit)
+            return DryRun(document, tuple(set_plan(document, feasible[0].plan.request.runs_folder, "local")))
+        check_user_methods(feasible, watch)
+        finished_rows = run_rows(feasible, hours=hours, progress=watch, print_line=bar.line if bar else lambda _: None)
+    all_results = [*scored_results, *map(remember_own, finished_rows.results)]
+    user_ids = {result.id for result in scored_results} | {row.plan.id for row in feasible if row.row.level == "user"}
     reasons = {row.title: row.reason for row in unfit}
-    return ResultTable(board_rows(every, mine), every, done.failures, reasons)
+    return ResultTable(board_rows(all_results, user_ids), all_results, finished_rows.failures, reasons)
 
 
 def _as_html(cells: Sequence[Mapping[str, str]]) -> str:
@@ -295,29 +296,29 @@ def run_grid(
 ) -> ResultTable | list[DryRun]:
     """Run all combinations of several values of its arguments; stages that runs share are computed once.
 
-    A list holds several values, one for each run, for any argument except `seeds`, `device`, `observer` and folders;
-    None in a list is a run without that option. See `embench.run` for the arguments that are not explained here.
+    A list gives an argument several values, one for each run; None is a run without that option. `seeds`, `device`,
+    `observer` and folders have one value for all runs. `embench.run` explains arguments that are not listed here.
 
     Args:
         encoder: one or several; `{"eeg": a, "ecg": b}` is one value.
         modalities: `["eda", "ecg"]` are two runs, `"eda,ecg"` is one run on both.
         set: settings with their values, as in `{"encoder.lr": [1e-4, 1e-3]}`.
-        drop: also `each` and `all`.
+        drop: also `each`, every single modality, and `all`, every subset of the modalities except the full one.
         pretraining_comparison: also train the networks of pretrained runs from scratch and at random, and run
             handcrafted features.
         executor: executor of the stages: `local`, `slurm` or `ray`; `cluster`: its options.
         dry_run: train nothing, and return the plan of each run.
 
     Returns:
-        A board, which prints as a table. Differences are from the first run: the first value of each list. It has
-            `to_pandas()`, `answers`, `results`, `pretraining_comparisons`, and `failures`, which names failed runs.
+        A ResultTable, which prints as a table; differences are from the first run, the first value of each list. With
+        `dry_run`, a DryRun for each run.
 
     Raises:
         UsageError, DataError: a run cannot be planned; nothing was trained.
     """
-    given_values = dict(locals())
-    axes = {name: _list_values(name, given_values[name.replace("-", "_")]) for name in AXES}
-    shared = {name: given_values[name] for name in _SHARED}
+    arguments = dict(locals())
+    axes = {name: _list_values(name, arguments[name.replace("-", "_")]) for name in AXES}
+    shared = {name: arguments[name] for name in _SHARED}
     asked = [make_request(**shared, **point) for point in list_grid_points({k: v for k, v in axes.items() if v})]
     check_names(asked)
     points = list(dict.fromkeys(each for request in asked for each in expand_axes(request)))
@@ -341,7 +342,7 @@ _SHARED = ("seeds", "partitions", "device", "data_root", "runs", "dev", "confoun
 
 
 def _list_values(name: str, value: Any) -> list[str]:
-    """Return the values of an option in a grid as strings; empty where it is not used."""
+    """Return the values of an option of a grid as strings; empty if the option is not used."""
     if name == "set":
         return _list_settings(value)
     if value is None or value == ():
@@ -365,7 +366,7 @@ def _list_settings(settings: Texts | Mapping[str, Any]) -> list[str]:
 
 
 def request_settings(path: str, values: Iterable[Any]) -> tuple[str, ...]:
-    """Return one setting with several values in the form of `--set`: `("encoder.lr=0.0001", ..)`."""
+    """Return a text for each value of the setting `path`, in the form of `--set`: `("encoder.lr=0.0001", ..)`."""
     return tuple(each for value in values for each in make_request(dataset="", set={path: value}).settings)
 
 
@@ -397,7 +398,7 @@ def tune(
     To test the choices, call `embench.run(..., tuned=found.file)` with the same arguments.
 
     Args:
-        dataset: see `embench.run`, as for all arguments that are not explained here.
+        dataset: see `embench.run`, which explains all arguments that are not listed here.
         search: settings to search, as in `{"encoder.lr": "log:1e-4..1e-2", "encoder.batch": [16, 32]}`, or texts such
             as `"encoder.lr=log:1e-4..1e-2"`.
         trials: number of trials; the first has the method's default settings.
@@ -411,8 +412,8 @@ def tune(
         UsageError, DataError: a setting does not exist, or the data are missing. Unfinished: the method fails with its
             default settings.
     """
-    given = dict(locals())
-    values = {name: given[name] for name in given if name not in ("search", "trials", "sampler_seed", "progress")}
+    arguments = dict(locals())
+    values = {k: v for k, v in arguments.items() if k not in ("search", "trials", "sampler_seed", "progress")}
     if isinstance(search, Mapping):
         pairs = search.items()
         space = [f"{k}={','.join(map(str, v)) if isinstance(v, list | tuple) else v}" for k, v in pairs]

@@ -34,11 +34,11 @@ from embench.signals.resample import resample
 
 
 class GivenEstimator(Estimator):
-    """Fits a clone of `given` in each fold, with the stage's seed for every `random_state` that is None.
+    """Fits a clone of `given`, the user's estimator, in each fold. A `random_state` of None becomes the stage's seed.
 
     Missing values (NaN) are passed on if the estimator accepts them; else each becomes the median of its column in the
-    training rows, or 0 where a column has no value there. Weights are passed on if the last step accepts them and rows
-    differ in weight. If all training rows have the same class or value, that is predicted.
+    training rows, or 0 if the column has no value in these. Weights are passed on if the last step accepts them and
+    rows differ in weight. If all training rows have the same class or value, it is predicted for every row.
     """
 
     given: ClassVar[Any]
@@ -56,9 +56,9 @@ class GivenEstimator(Estimator):
         val: tuple[np.ndarray, np.ndarray] | None = None,
     ) -> None:
         """Fit `X` (n, features) to `y` (n,); see `Estimator.fit`. `subjects` and `val` are not used."""
-        found = np.unique(y)
-        if len(found) == 1:
-            self._only, self._model = float(found[0]), None
+        distinct = np.unique(y)
+        if len(distinct) == 1:
+            self._only, self._model = float(distinct[0]), None
             return
         self._known = np.isfinite(X).any(0)
         model = clone(self.given)
@@ -67,10 +67,10 @@ class GivenEstimator(Estimator):
         model.set_params(**dict.fromkeys(seeds, self.seed))
         if needs_imputing(model):
             model = make_pipeline(SimpleImputer(strategy="median", keep_empty_features=True), model)
-        named = weight_parameter(model) if np.ptp(weight) > 0 else None
+        weight_name = weight_parameter(model) if np.ptp(weight) > 0 else None
         labels = y if self.kind == "value" else y.astype(int)
         try:
-            self._model = model.fit(self._fill(X), labels, **({named: weight} if named else {}))
+            self._model = model.fit(self._fill(X), labels, **({weight_name: weight} if weight_name else {}))
         except ValueError as error:
             if "NaN" not in str(error):
                 raise
@@ -83,14 +83,14 @@ class GivenEstimator(Estimator):
         if self._model is None and self._only is None:
             raise RuntimeError("score was called before fit")
         if self.kind == "value":
-            only = self._model is None
-            return np.full(len(X), self._only) if only else np.asarray(self._model.predict(self._fill(X)), float)
-        share = np.zeros((len(X), self.classes))  # classes without a training row have a probability of 0
+            is_constant = self._model is None
+            return np.full(len(X), self._only) if is_constant else np.asarray(self._model.predict(self._fill(X)), float)
+        probability = np.zeros((len(X), self.classes))  # classes without a training row have a probability of 0
         if self._model is None:
-            share[:, int(self._only or 0)] = 1.0
+            probability[:, int(self._only or 0)] = 1.0
         else:
-            share[:, self._model.classes_.astype(int)] = self._model.predict_proba(self._fill(X))
-        return share if self.kind == "classes" else share[:, 1]
+            probability[:, self._model.classes_.astype(int)] = self._model.predict_proba(self._fill(X))
+        return probability if self.kind == "classes" else probability[:, 1]
 
     def _fill(self, X: np.ndarray) -> np.ndarray:
         return np.where(self._known, X, 0.0)
@@ -147,7 +147,7 @@ def needs_imputing(model: Any) -> bool:
 
 
 def weight_parameter(model: Any) -> str | None:
-    """Return the name of `fit`'s parameter for the weights of rows, if the last step accepts them; else None."""
+    """Return the parameter of `model.fit` for weights of rows, such as `svc__sample_weight`; None if there is none."""
     if isinstance(model, Pipeline):
         name, last = model.steps[-1]
         inside = None if last is None or isinstance(last, str) else weight_parameter(last)
@@ -198,7 +198,7 @@ class AtRate(Encoder):
 
     @property
     def reads(self) -> Literal["signal", "stream"]:
-        """`stream` where `rate_hz` is set, else `signal`."""
+        """`stream` if the recipe sets `rate_hz`, else `signal`; see `Encoder.reads`."""
         return "stream" if "rate_hz" in self.recipe.prepare else "signal"
 
     def stream(self, signal: Signal) -> Signal:
@@ -208,8 +208,8 @@ class AtRate(Encoder):
 
 
 class GivenNetwork(AtRate):
-    """Base of the classes of `embench.make_encoder`: `make(channels, samples)` returns a network that maps windows to
-    one token (B, D) or several (B, L, D). Unrecorded samples are 0, the mean of a z-scored signal."""
+    """Base of the classes that `embench.make_encoder` returns: `make(channels, samples)` returns a network that maps
+    windows to one token (B, D) or several (B, L, D). Unrecorded samples are 0, the mean of a z-scored signal."""
 
     accepts: ClassVar[frozenset[str]] = ANY_SIGNAL
     make: ClassVar[MakeNetwork]
@@ -244,7 +244,7 @@ class GivenWindows(nn.Module):
         self.network, self.title = network, title
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tokens:
-        """Apply the network. Raises PluginError where its output has another shape or is not of real numbers."""
+        """Apply the network. Raises PluginError if its output has another shape or is not of real numbers."""
         out = self.network(hide(x, mask))
         if not isinstance(out, Tensor) or out.ndim not in (2, 3) or len(out) != len(x):
             found = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
@@ -258,18 +258,18 @@ class GivenWindows(nn.Module):
         return Tokens(out[:, None] if out.ndim == 2 else out)
 
     def _find_layer(self, dtype: torch.dtype, x: Tensor, mask: Tensor | None) -> str:
-        """Return the first layer of the network with outputs of this dtype; `forward` where none has."""
-        found: list[str] = []
+        """Return the name of the first layer of the network with outputs of this dtype; `forward` if there is none."""
+        names: list[str] = []
 
-        def watched(name: str) -> Callable[[nn.Module, Any, Any], None]:
-            return lambda _, __, out: found.append(name) if getattr(out, "dtype", None) == dtype else None
+        def make_hook(name: str) -> Callable[[nn.Module, Any, Any], None]:
+            return lambda _, __, out: names.append(name) if getattr(out, "dtype", None) == dtype else None
 
         layers = [(name, layer) for name, layer in self.network.named_modules() if name and not [*layer.children()]]
-        handles = [layer.register_forward_hook(watched(f"{name} ({type(layer).__name__})")) for name, layer in layers]
+        handles = [layer.register_forward_hook(make_hook(f"{name} ({type(layer).__name__})")) for name, layer in layers]
         self.network(hide(x, mask))
         for handle in handles:
             handle.remove()
-        return found[0] if found else "forward"
+        return names[0] if names else "forward"
 
 
 def make_encoder(
@@ -382,24 +382,24 @@ def configure_encoder(
 
 def _takes_rate(base: type[Encoder], recipe: Recipe) -> bool:
     """Return True if an encoder resamples signals to the rate in its recipe."""
-    read = base(recipe.replace(prepare={"rate_hz": 1})).reads
-    return read == "stream" and ("rate_hz" in recipe.prepare or base(recipe).reads == "signal")
+    reads = base(recipe.replace(prepare={"rate_hz": 1})).reads
+    return reads == "stream" and ("rate_hz" in recipe.prepare or base(recipe).reads == "signal")
 
 
 def _with_input(recipe: Recipe, view: View | None, rate_hz: float | None) -> Recipe:
-    """Return a recipe with this view and rate on every dataset; None keeps those of the recipe."""
+    """Return a recipe with another view and rate, also for its dataset-specific settings; None changes nothing."""
     changes: dict[str, Any] = {} if view is None else {"view": view}
     prepare = {} if rate_hz is None else {"rate_hz": rate_hz}
     datasets = {
-        name: {**own, **changes, "prepare": {**own.get("prepare", {}), **prepare}}
-        for name, own in recipe.datasets.items()
+        name: {**settings, **changes, "prepare": {**settings.get("prepare", {}), **prepare}}
+        for name, settings in recipe.datasets.items()
     }
     return recipe.replace(**changes, prepare=prepare, datasets=datasets)
 
 
 def view_of_lengths(window_s: float | None, step_s: float | None, context_s: float | None) -> View:
-    """Return the view of windows of `window_s` (default: 10) seconds every `step_s`, or of the last `context_s` seconds
-    before a unit's end. Raises UsageError for both together, and for lengths of 0 or less."""
+    """Return a view of windows of `window_s` (default: 10) seconds every `step_s`. With `context_s`, return a view of
+    the last `context_s` seconds of a unit. Raises UsageError for both together, and for lengths of 0 or less."""
     for name, value in (("window_s", window_s), ("step_s", step_s), ("context_s", context_s)):
         if value is not None and not value > 0:
             raise UsageError("a length is not above 0", where=f"{name}={value}", expected="seconds, above 0")
@@ -414,7 +414,7 @@ def view_of_lengths(window_s: float | None, step_s: float | None, context_s: flo
 
 
 def _find_name(make: MakeNetwork) -> str:
-    """Return the name of `make`, or the class of the network that it returns; `network` where neither is specific."""
+    """Return the name of `make`, or the class of the network that it returns; `network` if neither is specific."""
     name = getattr(make, "__name__", None)
     if name not in (None, "<lambda>", "make"):
         return str(name)

@@ -90,7 +90,7 @@ def _make_interrupt() -> KeyboardInterrupt:
 
 
 def in_python(text: str | None) -> str | None:
-    """Replace command-line options in a message by arguments of Python; messages with whole commands are unchanged.
+    """Replace command-line options in a message by Python arguments; messages with a whole command are unchanged.
 
     >>> in_python("--seeds 0,x"), in_python("--method mine.py:Mine"), in_python("embench run --dev")
     ('seeds=0,x', 'methods=mine.py:Mine', 'embench run --dev')
@@ -117,7 +117,7 @@ def store_plugin(kind: str, cls: type[Any], *, text: str, source: str | None = N
 
     Args:
         text: description for the record: the `repr` of the user's object.
-        source: its code, if known.
+        source: code of the class, if known.
 
     Raises:
         UsageError: the class cannot be stored, or contains an existing network.
@@ -134,7 +134,7 @@ def store_plugin(kind: str, cls: type[Any], *, text: str, source: str | None = N
 
 
 def _locate(cls: type[Any]) -> str | None:
-    """Return file and line of a class, or of the function that makes its networks; None where they are unknown."""
+    """Return file and line of a class, or of the function that makes its networks; None if they are unknown."""
     source = getattr(cls, "make", cls)
     try:
         return f"{inspect.getsourcefile(source)}:{inspect.getsourcelines(source)[1]}"
@@ -143,14 +143,14 @@ def _locate(cls: type[Any]) -> str | None:
 
 
 def checked_name(name: str) -> str:
-    """Return the user's name for an object. Raises UsageError where it is not valid in ids and tables."""
+    """Return the user's name for an object. Raises UsageError if it is not valid in ids and tables."""
     if not _TITLE.fullmatch(name) or len(name) > LONGEST_NAME:
         expected = f"at most {LONGEST_NAME} letters, digits, `_` and `-`, with a letter first"
         raise UsageError(f"`{name}` is not a valid name", where="name=", expected=expected)
     return name
 
 
-def _store(digest: str, cls: type[Any], about: dict[str, Any], loose: Sequence[str]) -> None:
+def _store(digest: str, cls: type[Any], about: dict[str, Any], uninstalled: Sequence[str]) -> None:
     path = get_object_file(digest, ".json")
     try:
         known = json.loads(path.read_text(encoding="utf-8"))
@@ -160,7 +160,7 @@ def _store(digest: str, cls: type[Any], about: dict[str, Any], loose: Sequence[s
             return
     except (OSError, ValueError, KeyError, TypeError):
         pass  # not stored yet, or damaged
-    data = _pickle(cls, loose)
+    data = _pickle(cls, uninstalled)
     text = json.dumps({**about, "sha256": hashlib.sha256(data).hexdigest()}, indent=1)
     try:
         make_folder(path.parent, PRIVATE)
@@ -170,10 +170,10 @@ def _store(digest: str, cls: type[Any], about: dict[str, Any], loose: Sequence[s
         raise MachineError(f"cannot store the object: {error.strerror}", where=str(path)) from error
 
 
-def _pickle(cls: type[Any], loose: Sequence[str]) -> bytes:
+def _pickle(cls: type[Any], uninstalled: Sequence[str]) -> bytes:
     import cloudpickle
 
-    with _pickle_by_value(loose):
+    with _pickle_by_value(uninstalled):
         try:
             return bytes(cloudpickle.dumps(cls, protocol=5))
         except Exception as error:
@@ -182,29 +182,29 @@ def _pickle(cls: type[Any], loose: Sequence[str]) -> bytes:
 
 
 @contextmanager
-def _pickle_by_value(loose: Sequence[str]) -> Iterator[None]:
+def _pickle_by_value(uninstalled: Sequence[str]) -> Iterator[None]:
     """Make cloudpickle store the content of these modules within the context, instead of their names. The modules are
     not installed, so their files may be changed or missing later."""
     import cloudpickle
 
-    ours = [m for m in loose if m in sys.modules and m not in cloudpickle.list_registry_pickle_by_value()]
-    for name in ours:
+    added = [m for m in uninstalled if m in sys.modules and m not in cloudpickle.list_registry_pickle_by_value()]
+    for name in added:
         cloudpickle.register_pickle_by_value(sys.modules[name])
     try:
         yield
     finally:
-        for name in ours:
+        for name in added:
             cloudpickle.unregister_pickle_by_value(sys.modules[name])
 
 
 # Records of runs and entries, leaderboards and datasets, opened by the functions of the commands.
 
 _OWN: set[Path] = set()
-"""Folders of records that this process made; the code that they name is the user's own and trusted."""
+"""Folders of records that this process wrote. The code named in them is the user's own, so it is trusted."""
 
 
 def remember_own(result: Result) -> Result:
-    """Trust the code that a result's record names from now on; return the result."""
+    """Return the result; from now on, the code that its record names is trusted, that is imported without asking."""
     _OWN.add(result.folder.resolve())
     return result
 
@@ -252,7 +252,7 @@ def open_result(folder: str | Path) -> Result:
         folder: the folder that `Result.folder` names, or that of an entry.
 
     Raises:
-        DataError: it holds no record, or a damaged one. CheckFailed: a file was edited.
+        DataError: the folder holds no record, or a damaged one. CheckFailed: a file was edited.
     """
     return Result.read(Path(folder))
 
@@ -288,7 +288,7 @@ def score(
 
     Raises:
         DataError: the file cannot be read, or contains names that the dataset lacks. CheckFailed: its folds differ from
-            those of the protocol. UsageError: names do not fit.
+            those of the protocol. UsageError: a name does not exist.
     """
     amount = None if calibration_data is None else str(calibration_data)
     about: dict[str, Any] = {"calibration_data": amount, "time_context": time_context, "out": _as_path(out)}
@@ -297,7 +297,7 @@ def score(
 
 
 def score_options(file: str | Path | DataFrame, dataset: str, **about: Any) -> Result:
-    """Score predictions with the options of `external.score`."""
+    """Score predictions; `about` are options of `embench.runs.external.score`."""
     from embench.runs import external
 
     with predictions_file(file) as path:
@@ -328,14 +328,14 @@ def predict(
     """Apply the trained networks or estimators of a run to new recordings, which need no labels.
 
     The score of a unit is the mean over all seeds and folds of the run; `sd` is the standard deviation. The training
-    data of the run must be available. `attrs` contains the run's answers and limits as sentences. Own recordings have
-    pseudonyms; `embench.open_dataset(dataset).pseudonyms()` has their names.
+    data of the run must be available. `attrs` contains the run's answers and limits as sentences. Your own recordings
+    have pseudonyms; `embench.open_dataset(dataset).pseudonyms()` lists them.
 
     Args:
         run: a result, or the folder of a run.
         dataset: new recordings with the modalities of the run, such as `./FOLDER` of your own data.
         data_root: folder that contains the datasets; by default that of the run.
-        trust_code: whether to import code that another's record names.
+        trust_code: whether to import code that is named in another person's record.
 
     Raises:
         UsageError: the dataset is the training dataset of the run, or lacks a modality. DataError: the trained parts
@@ -366,7 +366,7 @@ def write_report(
         run: a result, or the folder of a run or of a leaderboard entry.
         out: the file; by default `RUN.html` in the working folder.
         data_root: folder of the datasets; without data, no signals are drawn.
-        trust_code: whether to import code that another's record names.
+        trust_code: whether to import code that is named in another person's record.
 
     Raises:
         DataError: the folder holds no record, or a damaged one. CheckFailed: the record names code.
@@ -395,7 +395,7 @@ def audit(
         run: a result, or the folder of a run or of a leaderboard entry.
         data_root: folder of the datasets; by default that of the run.
         retrain: number of trainings on permuted labels; scores above chance then indicate a leak.
-        trust_code: whether to import code that another's record names.
+        trust_code: whether to import code that is named in another person's record.
 
     Raises:
         DataError: the record is incomplete, or the data are missing. CheckFailed: the record names code.

@@ -63,7 +63,8 @@ class DryRun:
 
 
 def make_watcher(bar: Progress | None) -> EventCallback:
-    """Return a callback that prints the events of a run; without `bar`, only notes on objects and leaderboards."""
+    """Return a callback that prints the events of a run on `bar`; without it, only notes on objects and
+    leaderboards."""
 
     def watch(event: Mapping[str, Any]) -> None:
         if bar:
@@ -113,7 +114,7 @@ def run(
     dry_run: bool = False,
     progress: bool = True,
 ) -> Result | DryRun:
-    """Run one method on one dataset under a protocol, writes its record and returns its scores.
+    """Run one method on one dataset under a protocol, write its record and return its scores.
 
     Plan, expected time and progress are printed on stderr. The same call resumes an interrupted run.
 
@@ -131,24 +132,24 @@ def run(
         seeds: as a text, a number or several; each seed has its own folds. By default 0, 1 and 2; for estimators on
             features 0 to 9 under version 3 of the protocols, and the balanced partitions under version 4.
         partitions: `"balanced"`: the seeds in which any two subjects share a test fold once.
-        device: on which networks are trained: `auto`, `cpu`, `cuda`, `cuda:1` for the second GPU, or `mps`.
+        device: device for training networks: `auto`, `cpu`, `cuda`, `cuda:1` for the second GPU, or `mps`.
         data_root: folder that contains the datasets; by default `$EMBENCH_DATA`, else the user's data folder.
         runs: folder to which runs are written; by default `runs` in the working folder.
         set: settings to change, as in `{"fusion.lr": 1e-4}` or `["fusion.lr=1e-4"]`.
-        dev: scores the validation subjects, and does not open the test labels.
+        dev: score the validation subjects instead of the test subjects.
         confounds: False leaves out the confound analysis, which follows the scores.
-        train_dataset: trains on this dataset, and tests on `dataset`.
+        train_dataset: train on this dataset, and test on `dataset`.
         drop: modalities to remove at test time.
         label_subjects: number of training subjects with labels, or `"all"`.
-        label_fraction: share of the labels of each training subject that is used: above 0, at most 1.
+        label_fraction: proportion of each training subject's labels that is used: above 0, at most 1.
         lag: seconds by which labels are read later than signals, or earlier below 0; by default the card's.
-        calibration_data: under `personalise-v1`, the calibration data of each test subject: a number of labelled units
-            of each class, `"unlabelled:5"`, or `"session"`; by default none.
+        calibration_data: under `personalise-v1`, data of each test subject to which the method adapts: a number of
+            labelled units of each class, `"unlabelled:5"`, or `"session"`; by default none.
         pretrained: weights to start from: a file, a run, or a result of `embench pretrain`.
-        tuned: settings of each fold that `embench tune` chose: its file.
+        tuned: file of `embench tune` with the settings of each fold.
         workers: number of parallel processes; by default one per CPU core.
         observer: observers to notify of events.
-        dry_run: trains nothing, and returns the plan, with its text and its `document` (as of `--dry-run --json`).
+        dry_run: train nothing, and return the plan as text with its `document` (as of `--dry-run --json`).
         progress: False prints no progress.
 
     Raises:
@@ -160,7 +161,7 @@ def run(
 
 
 def _run(values: Mapping[str, Any], *, dry_run: bool, progress: bool) -> Result | DryRun:
-    """Run, or only plan, the options `values` of `run`."""
+    """Run the method of the arguments `values` of `run`; with `dry_run`, return only its plan."""
     from embench.runs import run as runner  # imports torch, which is slow
 
     request = request_with(values)
@@ -173,7 +174,7 @@ def _run(values: Mapping[str, Any], *, dry_run: bool, progress: bool) -> Result 
 
 
 def request_with(values: Mapping[str, Any]) -> Request:
-    """Return the request for the options `values` of `run`, whose methods may be objects."""
+    """Return the request for the arguments `values` of `run`; plugins may be objects instead of names."""
     pretrainers = values["pretrainer"] if isinstance(values["pretrainer"], list | tuple) else [values["pretrainer"]]
     # Options are first checked as strings. Names of objects, which users may not type, are inserted afterwards.
     return replace(
@@ -204,11 +205,11 @@ def benchmark(
     """Evaluate a model for the first time: `embench.run` with the missing parts filled in.
 
     Args:
-        model: a scikit-learn estimator or Pipeline, fitted to the features of the encoder `handcrafted` of all default
-            modalities that it reads; an encoder, such as `embench.make_encoder` makes, on the first default modality
-            that it reads; or the name of either.
-        dataset: see `embench.run`, as for all other arguments.
-        modalities: modalities instead of these. Several need an encoder that reads them joined, as in `"ecg+eda"`.
+        model: a scikit-learn estimator or Pipeline, fitted to the `handcrafted` features of all default modalities; or
+            an encoder, such as from `embench.make_encoder`, for the first default modality that it reads; or the name
+            of either.
+        dataset: see `embench.run`, which explains all arguments that are not listed here.
+        modalities: modalities to read instead. An encoder reads several only if they are joined, as in `"ecg+eda"`.
         name: name of the model in tables and ids; by default the classes of a pipeline's steps, or the network's.
 
     Raises:
@@ -221,21 +222,21 @@ def benchmark(
         model = _rename_model(model, name)
     encoder: Any = model if is_encoder else "handcrafted"
     if modalities is None:
-        kind = registry.load_plugin("encoder", encoder) if isinstance(encoder, str) else encoder
-        accepts = kind.accepts
+        encoder_class = registry.load_plugin("encoder", encoder) if isinstance(encoder, str) else encoder
+        accepts = encoder_class.accepts
         card = make_request(dataset=dataset, protocol=protocol, data_root=data_root).card
-        enough = {m for m, own in card.modalities.items() if len(own.channels) >= kind.min_channels}
-        wanted = [m for m in card.default_modalities if m in enough and registry.known_as(accepts, m)]
-        if not wanted:
-            read = [m for m in sorted(card.modalities) if registry.known_as(accepts, m)]
+        recorded = {m for m, about in card.modalities.items() if len(about.channels) >= encoder_class.min_channels}
+        readable = [m for m in card.default_modalities if m in recorded and registry.known_as(accepts, m)]
+        if not readable:
+            others = [m for m in sorted(card.modalities) if registry.known_as(accepts, m)]
             what = f"{card.name} has no default modality that the encoder reads"
-            raise UsageError(what, where="modalities=", expected=f"some of {', '.join(read) or 'another encoder'}")
-        modalities = wanted[:1] if is_encoder else wanted
+            raise UsageError(what, where="modalities=", expected=f"some of {', '.join(others) or 'another encoder'}")
+        modalities = readable[:1] if is_encoder else readable
     return run(encoder=encoder, fusion=None if is_encoder else model, modalities=modalities, **rest)
 
 
 def _rename_model(model: Any, name: str) -> type[Any]:
-    """Return the model under another name. Raises UsageError for a plugin, which has a name, and for invalid names."""
+    """Return the model as a class with another name. Raises UsageError for names of plugins, and for invalid names."""
     if isinstance(model, str):
         what = f"{model} is a plugin and already has a name"
         raise UsageError(what, where="name=", expected="a model given as an object")
@@ -255,7 +256,7 @@ def _name_encoders(encoder: Any) -> tuple[str, ...]:
 
 
 def plugin_name(kind: str, value: Any) -> str | None:
-    """Return the name of a plugin; an object is stored for worker processes and gets a name.
+    """Return the name of a plugin. An object gets a name under which worker processes can load it.
 
     Args:
         kind: `encoder`, `pretrainer` or `fusion`.

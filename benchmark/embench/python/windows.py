@@ -68,8 +68,8 @@ class FoldRows(_Parts):
 
 
 class Arrays(NamedTuple):
-    """Windows of a role in a fold: `x` (n, C, T) float32 and `mask` (n, T) bool, one of each for each modality if there
-    are several, and `y` (n,) float32."""
+    """Windows of a role in a fold: `x` (n, C, T) float32, `mask` (n, T) bool and `y` (n,) float32. For several
+    modalities, `x` and `mask` are mappings from modality to array."""
 
     x: Samples
     mask: Samples
@@ -97,12 +97,12 @@ class _Study:
         )
 
     def labels(self, train: np.ndarray) -> np.ndarray:
-        """Return the labels of all units; `train`: positions of training units, which may determine a threshold."""
+        """Return the labels of all units; some targets have a threshold that depends on the training units `train`."""
         return self.cohort.labels(self.target, train)
 
     @property
-    def decided(self) -> bool:
-        """True if labels are the same in all folds, since no training units determine the threshold."""
+    def has_fixed_labels(self) -> bool:
+        """True if labels are the same in all folds: their threshold does not depend on training units."""
         return self.target.rule.cut != "training_mean"
 
     def units(self, fold: Fold) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -124,8 +124,8 @@ class _Study:
 class Splitter:
     """Folds of a protocol for scikit-learn, as `cv=`: `split` yields the training and the test rows of each fold.
 
-    Validation subjects are in neither part, so that training rows equal those of a run. If `y` is given, test rows
-    without a label are excluded.
+    Validation subjects are in neither part, so that training rows equal those of a run. Rows whose label in
+    `y` is missing are excluded.
     """
 
     def __init__(self, study: _Study, seed: int, rows: np.ndarray | None = None) -> None:
@@ -142,9 +142,9 @@ class Splitter:
         """Yield the training and test positions of each fold.
 
         Args:
-            X: the rows, of which only the number is used.
-            y: their labels.
-            groups: the unit of each row, as in `meta["unit"]`; may be omitted where rows are those of `windows`.
+            X: the rows; only their number is used.
+            y: their labels; rows with NaN are excluded.
+            groups: the unit of each row, as in `meta["unit"]`; not needed for a splitter of `Windows`.
 
         Raises:
             UsageError: units are missing or unknown.
@@ -172,8 +172,8 @@ class Splitter:
 class Windows:
     """Windows of a dataset with their labels and folds, as returned by `embench.load_windows`.
 
-    Rows are windows, sorted by recording and time. A window of which less than half was recorded is not read by runs:
-    it contains zeros and is in no fold.
+    Rows are windows, sorted by recording and time. A window that was recorded for less than half of its length contains
+    zeros and is in no fold, as runs do not read it.
     """
 
     def __init__(self, study: _Study, parts: Mapping[str, Part], grid: Grid) -> None:
@@ -183,7 +183,7 @@ class Windows:
         return len(self._grid)
 
     def __repr__(self) -> str:
-        study, shapes = self._study, [f"{m} {tuple(own.x.shape[1:])}" for m, own in self._stored.items()]
+        study, shapes = self._study, [f"{m} {tuple(stored.x.shape[1:])}" for m, stored in self._stored.items()]
         return f"Windows({study.cohort.card.name}, {study.target.name}; {len(self)} windows of {', '.join(shapes)})"
 
     @cached_property
@@ -192,26 +192,26 @@ class Windows:
 
     @property
     def X(self) -> Samples:  # noqa: N802  as scikit-learn calls it
-        """(N, C, T) float32, memory-mapped; one for each modality if there are several. Normalised by the protocol,
-        except for modalities in `scaled_per_fold`, which `arrays` and `to_torch` scale."""
-        return self._unwrap_single({m: own.x for m, own in self._stored.items()})
+        """(N, C, T) float32, memory-mapped; for several modalities a mapping to such arrays. Normalised by the
+        protocol, except for modalities in `scaled_per_fold`, which `load_arrays` and `to_torch` scale."""
+        return self._unwrap_single({m: stored.x for m, stored in self._stored.items()})
 
     @property
     def mask(self) -> Samples:
-        """(N, T) bool, memory-mapped: True for recorded samples; one for each modality if there are several."""
-        return self._unwrap_single({m: own.mask for m, own in self._stored.items()})
+        """(N, T) bool, memory-mapped: True for recorded samples; for several modalities a mapping to such arrays."""
+        return self._unwrap_single({m: stored.mask for m, stored in self._stored.items()})
 
     @property
     def scaled_per_fold(self) -> tuple[str, ...]:
-        """Modalities that keep their level and are scaled in each fold by its training windows."""
-        return tuple(m for m, own in self._stored.items() if own.level)
+        """Modalities that are not normalised in advance, but in each fold by its training windows."""
+        return tuple(m for m, stored in self._stored.items() if stored.level)
 
     @cached_property
     def y(self) -> np.ndarray:
-        """(N,) float32 labels of the windows' units; NaN where there is none. Raw ratings where a protocol derives
-        labels from the training part; `arrays` has the labels of a fold."""
+        """(N,) float32 labels of the windows' units; NaN without a label. If labels depend on the training units of a
+        fold, `y` has raw ratings, and `load_arrays` returns the labels."""
         study = self._study
-        values = study.labels(study.positions) if study.decided else study.cohort.raw[study.target.name]
+        values = study.labels(study.positions) if study.has_fixed_labels else study.cohort.raw[study.target.name]
         return values[self._unit].astype(np.float32)
 
     @cached_property
@@ -227,16 +227,16 @@ class Windows:
 
     @cached_property
     def _present(self) -> np.ndarray:
-        return np.asarray(np.stack([own.present for own in self._stored.values()]).any(0))
+        return np.asarray(np.stack([stored.present for stored in self._stored.values()]).any(0))
 
     def list_folds(self, seed: int = 0) -> list[FoldRows]:
         """Return the folds of a seed, equal to those of `embench.run(seeds=seed)`."""
-        study, found = self._study, []
+        study, folds = self._study, []
         for fold in study.cohort.folds(study.protocol, seed):
             rows = FoldRows(*map(self._select_rows, study.units(fold)))
             rows.units = study.cohort.find_positions(fold.train)
-            found.append(rows)
-        return found
+            folds.append(rows)
+        return folds
 
     def _select_rows(self, units: np.ndarray) -> np.ndarray:
         """Return the windows that runs read, in the order of `units`."""
@@ -261,23 +261,23 @@ class Windows:
 
         Args:
             fold: one of `list_folds(seed)`.
-            role: `train`, `validation` or `test`. Test windows have no labels (NaN); only `score` reads these.
+            role: `train`, `validation` or `test`. Test windows get NaN as labels; `score` alone reads theirs.
 
         Raises:
             UsageError: the role is unknown. CheckFailed: a group is in the training and in the test part.
         """
         index, scales = self._index(fold, role), self._scales(fold)
         x, mask = {}, {}
-        for m, own in self._stored.items():
-            x[m] = _apply_scale(np.array(own.x[index]), own.mask[index], scales.get(m))
-            mask[m] = np.array(own.mask[index])
+        for m, stored in self._stored.items():
+            x[m] = _apply_scale(np.array(stored.x[index]), stored.mask[index], scales.get(m))
+            mask[m] = np.array(stored.mask[index])
         return Arrays(self._unwrap_single(x), self._unwrap_single(mask), self._labels(fold, role)[index])
 
     def to_torch(self, fold: FoldRows, role: Role) -> TorchWindows:
         """Return the windows of `load_arrays` as a torch dataset with items `(x, mask, y)`, read from disk one by one.
 
         Args:
-            fold, role: see `arrays`.
+            fold, role: see `load_arrays`.
         """
         index = self._index(fold, role)
         return TorchWindows(self._stored, index, self._labels(fold, role), self._scales(fold))
@@ -300,7 +300,8 @@ class Windows:
             predictions: (N,) probabilities, or values of a continuous target; (N, K) for K classes; NaN at windows that
                 are not tested. For several seeds, a mapping from seed to such arrays.
             seed: seed of the folds.
-            name: name of the method. time_context, out: see `embench.score`.
+            name: name of the method.
+            time_context, out: see `embench.score`.
 
         Raises:
             UsageError: the array has another shape. DataError, CheckFailed: see `embench.score`.
@@ -309,7 +310,7 @@ class Windows:
         import pandas as pd
 
         study = self._study
-        frame = pd.concat([self._by_unit(np.asarray(own, np.float64), key) for key, own in by_seed.items()])
+        frame = pd.concat([self._by_unit(np.asarray(values, np.float64), seed_) for seed_, values in by_seed.items()])
         return score_options(
             frame, study.request.dataset, name=name, protocol=study.request.protocol, targets=study.target.name,
             time_context=time_context, data_root=study.request.data_root, out=out and Path(out), windows=True,
@@ -349,21 +350,21 @@ class Windows:
         return self._study.labels(fold.units)[self._unit].astype(np.float32)
 
     def _scales(self, fold: FoldRows) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        """Return modality -> mean and gain (C, 1) with which this fold scales it."""
-        study, found = self._study, {}
+        """Return modality -> (mean, gain), each (C, 1), from the training windows of a fold."""
+        study, scales = self._study, {}
         for m in self.scaled_per_fold:
             units = fold.units[np.isfinite(study.labels(fold.units)[fold.units])]
             level = training_level(study.source, m, self._parts[m], self._grid, study.cohort.arrays(units))
-            found[m] = level["mean"][:, None], (1.0 / level["std"])[:, None]
-        return found
+            scales[m] = level["mean"][:, None], (1.0 / level["std"])[:, None]
+        return scales
 
     def _unwrap_single(self, arrays: dict[str, np.ndarray]) -> Samples:
         return next(iter(arrays.values())) if len(arrays) == 1 else arrays
 
 
 def _apply_scale(x: np.ndarray, mask: np.ndarray, scale: tuple[np.ndarray, np.ndarray] | None) -> np.ndarray:
-    """Subtract the mean from windows (..., C, T), multiply them by the gain, and set values outside the mask (..., T)
-    to zero; without `scale`, which is (mean, gain), return them unchanged."""
+    """Return (x - mean) * gain of windows `x` (..., C, T), with zeros where `mask` (..., T) is False; `x` itself
+    without `scale`, which is (mean, gain)."""
     if scale is None:
         return x
     return np.where(mask[..., None, :], (x - scale[0]) * scale[1], np.float32(0))
@@ -387,10 +388,10 @@ class TorchWindows(Dataset[Any]):
     def __getitem__(self, position: int) -> tuple[Any, Any, Tensor]:
         """Return `x` (C, T), `mask` (T,) and `y` of a window; `x` and `mask` are mappings for several modalities."""
         i, x, mask = self._index[position], {}, {}
-        for m, own in self._stored.items():
-            seen = np.array(own.mask[i])
-            mask[m] = torch.from_numpy(seen)
-            x[m] = torch.from_numpy(_apply_scale(np.array(own.x[i]), seen, self._scales.get(m)))
+        for m, stored in self._stored.items():
+            recorded = np.array(stored.mask[i])
+            mask[m] = torch.from_numpy(recorded)
+            x[m] = torch.from_numpy(_apply_scale(np.array(stored.x[i]), recorded, self._scales.get(m)))
         (first, *others) = self._stored
         return (x, mask, self._y[i]) if others else (x[first], mask[first], self._y[i])
 
@@ -436,8 +437,8 @@ def load_windows(
     study, parts = _plan_study(plugin_name("encoder", encoder), request)
     for m, part in parts.items():
         check_length(part, m, study.cohort)
-    view, own = view_of_lengths(window_s, step_s, context_s), study.cohort.arrays(study.positions)
-    return Windows(study, parts, anchors(view, own["recording"], own["start"], own["stop"]))
+    view, units = view_of_lengths(window_s, step_s, context_s), study.cohort.arrays(study.positions)
+    return Windows(study, parts, anchors(view, units["recording"], units["start"], units["stop"]))
 
 
 @from_python
@@ -469,8 +470,8 @@ def compute_features(
     study, parts = _plan_study(encoder, _make_request(dataset, modalities, target, protocol, data_root))
     if any(load_encoder(part).reads != "features" for part in parts.values()):
         raise UsageError(f"{encoder} computes no features", where="encoder=", expected="such as handcrafted")
-    own = study.cohort.arrays(study.positions)
-    grid = anchors(View("unit"), own["recording"], own["start"], own["stop"])
+    units = study.cohort.arrays(study.positions)
+    grid = anchors(View("unit"), units["recording"], units["start"], units["stop"])
     data, specs = assemble(study.source, parts, grid, "cpu")
     columns: dict[str, np.ndarray] = {}
     for m, feed in data.feeds.items():
@@ -480,8 +481,8 @@ def compute_features(
         names = specs[m].channels if len(specs[m].channels) == values.shape[1] else range(values.shape[1])
         columns |= {f"{m}_{name}": values[:, k] for k, name in enumerate(names)}
     meta = study.meta(study.positions, grid.start)
-    raw = study.labels(study.positions) if study.decided else study.cohort.raw[study.target.name]
-    index = pd.MultiIndex.from_frame(meta[["subject", "recording", "unit"]].assign(label=raw[study.positions]))
+    labels = study.labels(study.positions) if study.has_fixed_labels else study.cohort.raw[study.target.name]
+    index = pd.MultiIndex.from_frame(meta[["subject", "recording", "unit"]].assign(label=labels[study.positions]))
     return pd.DataFrame(columns, index=index)
 
 
@@ -520,7 +521,7 @@ def _make_request(
 
 
 def _plan_study(encoder: str | None, request: Request) -> tuple[_Study, dict[str, Part]]:
-    """Return a dataset for the user's own code, and modality -> encoder, which determines the windows."""
+    """Return the study of a request, and modality -> part of a method, whose encoder determines the windows."""
     _, rules, card = resolve_rules(request)
     available = list(request.source.prepared(rules, default_workers({"cpu"})).modalities)
     parts = {}
@@ -539,5 +540,5 @@ def _make_study(request: Request, modalities: tuple[str, ...] | None) -> _Study:
     if request.targets and len(targets) > 1:
         raise UsageError("windows have the labels of one target", where=f"--target {request.targets}", expected="one")
     store = request.source.prepared(rules, default_workers({"cpu"}))
-    which = list(store.modalities) if modalities is None else modalities
-    return _Study(request, rules, build_cohort(store, card, targets[:1], which, rules), targets[0])
+    chosen = list(store.modalities) if modalities is None else modalities
+    return _Study(request, rules, build_cohort(store, card, targets[:1], chosen, rules), targets[0])

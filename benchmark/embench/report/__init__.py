@@ -55,8 +55,8 @@ def write_report(
         dataset: name or folder of the data; default: the one in the record.
         data_root: folder of the datasets; without data, no signals are drawn.
         trust_code: whether to import classes in files that the record names.
-        progress: called while data are prepared, as in `store.prepare`.
-        audit: function that audits a record without an audit, see `audits.audit_record`; default: none is made.
+        progress: progress callback of the preparation of data.
+        audit: function that audits a record, see `audits.audit_record`, for records without an audit; None: no audit.
         share: whether the report is for others: without signals and, unless labels are public, without content that
             reveals labels or single subjects.
 
@@ -89,7 +89,7 @@ def _open_run(record: Record, folder: Path, data_root: Path | None, progress: Pr
 
 
 def _redact(record: Record, folder: Path) -> RunFacts:
-    """Return the facts of a run that others may see. Raises CheckFailed where they would reveal labels."""
+    """Return the facts of a run that others may see. Raises CheckFailed if they would reveal labels."""
     public = replace(record, run=public_run(record.run))
     if record.manifest.card.labels_public != "yes":
         reason = withheld.explain_derivable_labels(record.predictions, record.labels) if record.labels else ""

@@ -65,8 +65,8 @@ class Point:
 
     def fields(self) -> dict[str, Any]:
         """Return `CURVE_FIELDS` -> value; None for an undefined score."""
-        own = {**vars(self.score), **vars(self), "mean": self.score.mean if self.score.is_defined else None}
-        return {name: own[name] for name in CURVE_FIELDS}
+        values = {**vars(self.score), **vars(self), "mean": self.score.mean if self.score.is_defined else None}
+        return {name: values[name] for name in CURVE_FIELDS}
 
 
 @dataclass(frozen=True)
@@ -102,17 +102,17 @@ class Curve:
 
     def gains(self, title: str) -> list[Point]:
         """Return the gains that belong to the panel with this title."""
-        own = [point for point in self.points if point.kind == "gain" and self._panel(point) == title]
-        return sorted(own, key=lambda point: (self.places.index(point.at), point.line))
+        gains_of_panel = [point for point in self.points if point.kind == "gain" and self._panel(point) == title]
+        return sorted(gains_of_panel, key=lambda point: (self.places.index(point.at), point.line))
 
     def points_of(self, points: list[Point], line: str) -> list[Point]:
         """Return the points of a line with defined scores, in the order of the axis."""
-        own = [point for point in points if point.line == line and point.score.is_defined]
-        return sorted(own, key=lambda point: self.places.index(point.at))
+        points_of_line = [point for point in points if point.line == line and point.score.is_defined]
+        return sorted(points_of_line, key=lambda point: self.places.index(point.at))
 
     def _panel(self, point: Point) -> str:
-        own = f", {point.of}" if point.of else ""
-        return f"{point.dataset}, {point.target}: {point.metric}{own}"
+        method = f", {point.of}" if point.of else ""
+        return f"{point.dataset}, {point.target}: {point.metric}{method}"
 
 
 # Curve over the amount of calibration data: scores of a method and of its confound-only models, and the gain over the
@@ -133,44 +133,44 @@ _GAIN = "Gain over the best confound-only model"
 
 
 def get_place(given: Given) -> str:
-    """Return the position of an amount of calibration data on the axis, which ignores whether it is labelled."""
+    """Return the position of an amount of calibration data on the axis: its number of units, or `session`."""
     return _SESSION if given.session else str(given.units)
 
 
 def build_calibration_curve(
     runs: Sequence[tuple[Mapping[str, Any], Scores]], points: Sequence[Sequence[Point]]
 ) -> Curve | None:
-    """Build the curve over the amount of calibration data; None where the runs have the same amount.
+    """Build the curve over the amount of calibration data; None if all runs have the same amount.
 
     Args:
         runs: content of run.yaml and scores of each run.
         points: points of each run, one for each target; their `line` names the method.
     """
-    found: dict[tuple[Any, ...], Point] = {}
+    unique: dict[tuple[Any, ...], Point] = {}
     amounts: dict[str, Given] = {}
     for (run, scores), primary_metrics in zip(runs, points, strict=True):
         if (given := recorded_given(run.get("calibration_data"))) is None:
             continue
         amounts[given.text] = given
         for primary_metric in primary_metrics:
-            own = replace(primary_metric, of=primary_metric.line, at=get_place(given))
-            for point in _calibration_points(given, own, scores):
+            method_point = replace(primary_metric, of=primary_metric.line, at=get_place(given))
+            for point in _calibration_points(given, method_point, scores):
                 key = point.of, point.dataset, point.target, point.metric, point.kind == "gain", point.line, point.at
-                if key not in found or (found[key].control and not point.control):  # a method's own score wins
-                    found[key] = point
+                if key not in unique or (unique[key].control and not point.control):  # a method's own score wins
+                    unique[key] = point
     if len(amounts) < 2:
         return None
     places = dict.fromkeys(get_place(given) for given in sorted(amounts.values(), key=lambda given: given.place))
     words = {read_reason(run["calibration_split"]) for run, _ in runs if run.get("calibration_split")}
     subjects_text = f"Subjects: {words.pop()}. " if len(words) == 1 else ""
     note = subjects_text + GIVEN_NOTE + _DESCRIPTIVE[all(run["dev"] for run, _ in runs)]
-    return Curve("calibration_data", tuple(places), tuple(found.values()), note)
+    return Curve("calibration_data", tuple(places), tuple(unique.values()), note)
 
 
 def _calibration_points(given: Given, primary_metric: Point, scores: Scores) -> Iterator[Point]:
     """Yield the points of a run on a target: the method (`primary_metric`), the confound-only models, the gain."""
-    own = _OFFLINE if given.session else _LABELLED if given.labelled else _UNLABELLED
-    yield replace(primary_metric, line=own)
+    method_line = _OFFLINE if given.session else _LABELLED if given.labelled else _UNLABELLED
+    yield replace(primary_metric, line=method_line)
     if not given.to_record():
         yield replace(primary_metric, line=_UNLABELLED)  # both lines start without calibration data
         return
@@ -182,7 +182,7 @@ def _calibration_points(given: Given, primary_metric: Point, scores: Scores) -> 
     gain = scores.get_calibration_gain(primary_metric.target)
     if gain and (best := least_gain(gain, primary_metric.metric)):
         above, gap = best
-        yield replace(primary_metric, line=own, score=gap.difference, kind="gain", above=above)
+        yield replace(primary_metric, line=method_line, score=gap.difference, kind="gain", above=above)
 
 
 def draw_calibration_curve(curve: Curve) -> Figure:
@@ -203,28 +203,29 @@ def draw_calibration_curve(curve: Curve) -> Figure:
 def _draw_methods(curve: Curve, points: list[Point]) -> Iterator[Mark]:
     """Draw scores with labelled and unlabelled calibration data as lines with intervals, side by side."""
     for k, name in enumerate((_LABELLED, _UNLABELLED, _OFFLINE)):
-        own = curve.points_of(points, name)
-        if not own:
+        selected = curve.points_of(points, name)
+        if not selected:
             continue
-        at = [curve.places.index(point.at) + 0.16 * (k - 1) * (name != _OFFLINE) for point in own]
-        if len(own) > 1:
-            yield line(at, [point.score.mean for point in own], colour=k, dashed=bool(k))
+        at = [curve.places.index(point.at) + 0.16 * (k - 1) * (name != _OFFLINE) for point in selected]
+        if len(selected) > 1:
+            yield line(at, [point.score.mean for point in selected], colour=k, dashed=bool(k))
         tips = [
             f"{name}, {point.at}: {format_score(point.score)}{f' above {point.above}' if point.above else ''}"
-            for point in own
+            for point in selected
         ]
-        yield score_bars(at, [p.score for p in own], colour=k, label=name, symbol=SYMBOLS[k % len(SYMBOLS)], tips=tips)
+        scores, symbol = [point.score for point in selected], SYMBOLS[k % len(SYMBOLS)]
+        yield score_bars(at, scores, colour=k, label=name, symbol=symbol, tips=tips)
 
 
 def _draw_controls(curve: Curve, points: list[Point]) -> Iterator[Mark]:
     """Draw confound-only models as thin lines without intervals; the one without calibration data is horizontal."""
     for k, name in enumerate(name for name in COMPARED if name != CALIBRATION_NORMALISED):
-        own = [point for point in curve.points_of(points, name) if point.control]
-        if own and name == NO_CALIBRATION:
-            yield rule(y=own[0].score.mean, label=name, colour="ink")
-        elif own:
-            at, means = [curve.places.index(point.at) for point in own], [point.score.mean for point in own]
-            tips = [f"{name}, {point.at}: {format_figure(point.score.mean)}" for point in own]
+        selected = [point for point in curve.points_of(points, name) if point.control]
+        if selected and name == NO_CALIBRATION:
+            yield rule(y=selected[0].score.mean, label=name, colour="ink")
+        elif selected:
+            at, means = [curve.places.index(point.at) for point in selected], [point.score.mean for point in selected]
+            tips = [f"{name}, {point.at}: {format_figure(point.score.mean)}" for point in selected]
             yield line(at, means, colour=2 + k, width=1.0)
             yield scatter(at, means, colour=2 + k, symbol=SYMBOLS[(2 + k) % len(SYMBOLS)], label=name, tips=tips)
 
@@ -235,42 +236,42 @@ def _draw_controls(curve: Curve, points: list[Point]) -> Iterator[Mark]:
 
 def build_curves(runs: Sequence[tuple[Mapping[str, Any], Scores]]) -> list[Curve]:
     """Build a curve for each axis along which runs differ; `runs`: content of run.yaml and scores of each run."""
-    found = []
+    curves = []
     for axis in AXIS_TITLES:
         differing = _list_differences([run for run, _ in runs], axis)
         points = [_grid_points(axis, run, scores, differing) for run, scores in runs]
         if axis == "calibration_data":
             if curve := build_calibration_curve(runs, points):
-                found.append(curve)
+                curves.append(curve)
             continue
         places = {_find_place(axis, run): _get_order(axis, run) for run, _ in runs}
         if len(places) > 1:
-            found.append(Curve(axis, tuple(sorted(places, key=places.__getitem__)), tuple(itertools.chain(*points))))
-    return found
+            curves.append(Curve(axis, tuple(sorted(places, key=places.__getitem__)), tuple(itertools.chain(*points))))
+    return curves
 
 
 def draw_curve(curve: Curve) -> Figure:
     """Draw a panel for each dataset and target: lines over the axis, or for removed modalities horizontal bars."""
     if curve.axis == "calibration_data":
         return draw_calibration_curve(curve)
-    lying = curve.axis == "drop"
-    places = Axis("without" if lying else AXIS_TITLES[curve.axis], names=curve.places)
+    horizontal = curve.axis == "drop"
+    places = Axis("without" if horizontal else AXIS_TITLES[curve.axis], names=curve.places)
     drawn = []
     for title, points in curve.panels():
         metric, lines = Axis(points[0].metric), list(dict.fromkeys(p.line for p in points))
         marks: list[Mark] = []
         if (chance := metric_facts(metric.label).chance) is not None:
-            marks.append(rule(x=chance, label="chance") if lying else rule(y=chance, label="chance"))
+            marks.append(rule(x=chance, label="chance") if horizontal else rule(y=chance, label="chance"))
         for k, name in enumerate(lines):
-            own = curve.points_of(points, name)
-            at = [curve.places.index(point.at) + 0.5 * ((k + 0.5) / len(lines) - 0.5) for point in own]
-            scores = [point.score for point in own]
-            if not lying:
+            selected = curve.points_of(points, name)
+            at = [curve.places.index(point.at) + 0.5 * ((k + 0.5) / len(lines) - 0.5) for point in selected]
+            scores = [point.score for point in selected]
+            if not horizontal:
                 marks.append(line(at, [score.mean for score in scores], colour=k, dashed=bool(k % 2)))
-            about: dict[str, Any] = {"label": name, "symbol": SYMBOLS[k % len(SYMBOLS)], "across": lying}
-            about["tips"] = [f"{name}, {point.at}: {format_figure(point.score.mean)}" for point in own]
-            marks.append(score_bars(at, scores, colour=k, **about))
-        if lying:
+            look: dict[str, Any] = {"label": name, "symbol": SYMBOLS[k % len(SYMBOLS)], "across": horizontal}
+            look["tips"] = [f"{name}, {point.at}: {format_figure(point.score.mean)}" for point in selected]
+            marks.append(score_bars(at, scores, colour=k, **look))
+        if horizontal:
             drawn.append(Panel(title, marks, metric, places, height=len(curve.places) * max(24.0, 12.0 * len(lines))))
         else:
             drawn.append(Panel(title, marks, places, metric))
@@ -299,22 +300,14 @@ def write_curves(
 
 
 def _grid_points(axis: str, run: Mapping[str, Any], scores: Scores, differing: Sequence[str]) -> list[Point]:
+    """Return the point of a run for each target; its line is named by the settings `differing` between runs."""
     parts = _describe_parts(run, axis)
     synthetic = " (synthetic)" if run["dataset"]["synthetic"] is not None else ""
     dataset = name_without_package(run["dataset"]["name"]) + synthetic
     line = ", ".join(filter(None, (parts[part] for part in differing))) or parts["method"]
-    return [
-        Point(
-            dataset,
-            target,
-            metric,
-            line,
-            _find_place(axis, run),
-            scores.get_scores(target).get(metric, Score()),
-            run["id"],
-        )
-        for target, metric in scores.primary_metrics.items()
-    ]
+    at, metrics = _find_place(axis, run), scores.primary_metrics
+    found = {target: scores.get_scores(target).get(metric, Score()) for target, metric in metrics.items()}
+    return [Point(dataset, target, metric, line, at, found[target], run["id"]) for target, metric in metrics.items()]
 
 
 def _list_differences(runs: Sequence[Mapping[str, Any]], axis: str) -> list[str]:
@@ -375,12 +368,12 @@ _ABOUT_GIVEN = (
 
 def calibration_data_section(run: RunFacts) -> Markup | None:
     """Return the curve of scores over amounts of calibration data, from this run and the runs in sibling folders that
-    differ only in these. Return None if there are none, or if the report is made for sharing."""
+    differ only in the amount. Return None if there are no such runs, or if the report is for others."""
     if run.manifest.calibration_data is None or run.for_others:
         return None
-    own = [run.manifest.seeds, *get_comparable_facts(run.manifest)]
-    alike = run.read_siblings(lambda other: [other.seeds, *get_comparable_facts(other)] == own)
-    curves = build_curves([(record.run, record.scores) for record in alike])
+    facts = [run.manifest.seeds, *get_comparable_facts(run.manifest)]
+    siblings = run.read_siblings(lambda other: [other.seeds, *get_comparable_facts(other)] == facts)
+    curves = build_curves([(record.run, record.scores) for record in siblings])
     return next((describe_curve(curve) for curve in curves if curve.axis == "calibration_data"), None)
 
 

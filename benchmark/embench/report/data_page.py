@@ -1,4 +1,4 @@
-"""A dataset as one HTML page to look at before anything is trained: `embench data report`."""
+"""One HTML page about a dataset, to read before anything is trained: `embench data report`."""
 
 from __future__ import annotations
 
@@ -112,13 +112,13 @@ def draw_signal(
 
     Args:
         duration_s: duration of the recording, which spans the page's width.
-        columns: number of columns for the whole signal and for ten seconds, two values in each; 0 omits the latter.
+        columns: number of columns in the picture of the whole signal, and in that of ten seconds; 0 omits the latter.
         beats: times of heart beats in s, (n,).
         channels: maximum number of drawn channels, evenly chosen.
 
     Returns:
-        Pictures of the whole signal, and of the heart rate if there are many beats; pictures of ten seconds from the
-        middle, unless the signal is short or slow; and the number of samples without a fault and with each of `FAULTS`.
+        (pictures of the whole signal, and of the heart rate if there are many beats; pictures of ten seconds from the
+        middle, empty if the signal is short or slow; numbers of samples without a fault and with each of `FAULTS`).
     """
     x = np.moveaxis(np.asarray(signal.data, np.float32), signal.time_axis, -1)
     x = np.where(np.isfinite(x), x, np.nan)
@@ -131,12 +131,12 @@ def draw_signal(
         drawn = np.linspace(0, len(x) - 1, channels).round().astype(int)
         x, codes = x[drawn], codes[drawn]
         signal = replace(signal, channels=tuple(signal.channels[k] for k in drawn))
-    at = beats * signal.rate
-    share = min(100.0, 100 * signal.duration_s / duration_s)
-    many = len(beats) > _BEATS_SHOWN
-    whole = _draw_channels(modality, signal, about, x, codes, columns[0], at[: 0 if many else None])
-    tracks = [replace(whole, share=share, found=found)]
-    if many:
+    beat_samples = beats * signal.rate
+    percent = min(100.0, 100 * signal.duration_s / duration_s)
+    has_many_beats = len(beats) > _BEATS_SHOWN
+    whole = _draw_channels(modality, signal, about, x, codes, columns[0], beat_samples[: 0 if has_many_beats else None])
+    tracks = [replace(whole, share=percent, found=found)]
+    if has_many_beats:
         times, gaps = intervals(beats, 1.0)
         text = f"{len(beats)} beats found, median {60 / np.median(gaps):.0f}" if len(gaps) else "no steady beat"
         tracks.append(
@@ -146,7 +146,7 @@ def draw_signal(
     if not columns[1] or not close_up(modality, signal.rate) or x.shape[1] < 1.5 * length:
         return tracks, [], counts
     part = slice(middle - length // 2, middle - length // 2 + length)
-    inside = at[(at >= part.start) & (at < part.stop)] - part.start
+    inside = beat_samples[(beat_samples >= part.start) & (beat_samples < part.stop)] - part.start
     about = f"{_CLOSE_S:g} s from {clock(part.start / signal.rate)}"
     return tracks, [_draw_channels(modality, signal, about, x[:, part], codes[:, part], columns[1], inside)], counts
 
@@ -265,18 +265,19 @@ def _name_value(label: Label, value: float) -> str:
 
 
 def _draw_label(name: str, label: Label, values: np.ndarray, duration_s: float) -> LabelTrack:
+    """Return the picture of a label over time: stretches of its classes if they are few, else a curve of values."""
     times = np.asarray(label.times, np.float64)
     step = float(np.median(np.diff(times))) if len(times) > 1 else duration_s
     ends = np.append(times[1:], times[-1] + step)
     edges = [0, *(np.flatnonzero(np.diff(np.nan_to_num(values, nan=_NO_VALUE))) + 1).tolist(), len(values)]
     if label.classes is not None and len(edges) <= _STRETCHES_SHOWN:
         scale = 100 / duration_s
-        made = [
+        stretches = [
             (max(0.0, scale * times[a]), scale * (min(ends[b - 1], duration_s) - max(0.0, times[a])), int(values[a]),
              _name_value(label, values[a]))
             for a, b in pairwise(edges) if b > a and np.isfinite(values[a])
         ]  # fmt: skip
-        return LabelTrack(name, tuple(row for row in made if row[1] > 0))
+        return LabelTrack(name, tuple(row for row in stretches if row[1] > 0))
     return LabelTrack(name, track=_draw_steps(name, f"{len(values)} values", times, values, ends, duration_s))
 
 
@@ -286,9 +287,9 @@ def _draw_steps(
     """Draw values (n,) as steps. Each value lasts from its time (n,) to the next one, but not beyond its end (n,)."""
     grid = np.linspace(0, duration_s, _STEP_POINTS, endpoint=False)
     at = np.searchsorted(times, grid, side="right") - 1
-    there = (at >= 0) & (ends[at] > grid) if len(times) else np.zeros(_STEP_POINTS, bool)
+    has_value = (at >= 0) & (ends[at] > grid) if len(times) else np.zeros(_STEP_POINTS, bool)
     x = np.full((1, _STEP_POINTS), np.nan, np.float32)
-    x[0, there] = values[at[there]]
+    x[0, has_value] = values[at[has_value]]
     signal = Signal(x, _STEP_POINTS / duration_s, (name,), unit)
     drawn = _draw_channels(name, signal, about, x, np.zeros((1, _STEP_POINTS), np.uint8), _STEP_POINTS, np.zeros(0))
     known = x[np.isfinite(x)]
@@ -325,12 +326,12 @@ _PAGE_BYTES = 13_000_000
 _BYTES_OF_RECORDING, _BYTES_OF_TRACK, _BYTES_OF_COLUMN = 900, 600, 9
 _COLUMNS = (2400, 1600, 1000, 800, 600, 500, 400, 300, 240, 200, 160, 120, 90, 60)
 _CLOSE_COLUMNS, _FEWEST_CLOSE = 320, 200
-"""Columns of a ten-second picture; and the number of columns of whole signals below which only the first recording of
-each subject has a ten-second picture."""
+"""Columns of a ten-second picture. If whole signals have fewer columns than the second number, only the first recording
+of each subject has a ten-second picture."""
 _CHANNELS = {1000: 200, 16: 200, 8: 160, 4: 120, 2: 60}
-"""Maximum number of drawn channels of a modality -> number of columns below which fewer channels are drawn instead."""
+"""Maximum number of drawn channels of a modality -> smallest number of columns with which so many are drawn."""
 _MOST_OPEN = 80
-"""Maximum number of recordings that are all shown unfolded; with more, only those of the first subject are."""
+"""Maximum number of recordings on a page with all recordings unfolded; else only the first subject's are unfolded."""
 _FAULTS_IN_WORDS = {
     "lost": "no sample", "clipped": "cut off at the limit of the sensor", "flat": "no change for 5\N{NO-BREAK SPACE}s",
     "outside": "no contact, or beyond what a body gives",
@@ -393,7 +394,7 @@ class _Drawn:
 
 
 def write_data_page(content: DataPageContent, out: Path, part: PartProgress) -> Path:
-    """Write the page to the file `out`. Where the data may not be shared, only the file's owner can read it.
+    """Write the page to the file `out`. If the data may not be shared, only the file's owner can read it.
 
     Raises:
         DataError: files of the dataset cannot be read.
@@ -403,8 +404,8 @@ def write_data_page(content: DataPageContent, out: Path, part: PartProgress) -> 
     quality = _measure_quality(content, part("modalities", "judged"))
     confound_only = _render_models(content, part("folds", "confound-only models fitted"))
     sums, drawn = _draw_people(content, names, part("subjects", "drawn"))
-    faults = [text for m, one in sums.items() if (text := unit_fault(m, one.unit, one.sizes))]
-    unfolded = sum(len(made) for _, _, made in drawn) <= _MOST_OPEN
+    faults = [text for m, totals in sums.items() if (text := unit_fault(m, totals.unit, totals.sizes))]
+    unfolded = sum(len(recordings_of) for _, _, recordings_of in drawn) <= _MOST_OPEN
     signals = render_macro("signals", drawn, _FAULTS_IN_WORDS, unfolded, of_template=_TEMPLATE)
     sections = [
         Section("Modalities", "Modalities", _render_modalities(sums, quality)),
@@ -430,12 +431,12 @@ def write_data_page(content: DataPageContent, out: Path, part: PartProgress) -> 
 
 def deal_pseudonyms(subjects: Iterable[str]) -> dict[str, str]:
     """Return subject -> random pseudonym, new each time and different from the names of all subjects."""
-    dealt = list(subjects)
-    random.SystemRandom().shuffle(dealt)
-    ids = [name.casefold() for name in dealt]
+    shuffled = list(subjects)
+    random.SystemRandom().shuffle(shuffled)
+    ids = [name.casefold() for name in shuffled]
     letter = next((c for c in "SPQXYZ" if not any(re.fullmatch(rf"{c.lower()}\d+", id_) for id_ in ids)), "someone-")
-    width = max(2, len(str(len(dealt))))
-    return {name: f"{letter}{number:0{width}}" for number, name in enumerate(dealt, 1)}
+    width = max(2, len(str(len(shuffled))))
+    return {name: f"{letter}{number:0{width}}" for number, name in enumerate(shuffled, 1)}
 
 
 def find_design_names(of_subject: Iterable[tuple[str, str]], subjects: Iterable[str]) -> set[str]:
@@ -443,13 +444,13 @@ def find_design_names(of_subject: Iterable[tuple[str, str]], subjects: Iterable[
     contain no subject's id, date or path.
 
     Args:
-        of_subject: pairs (subject, name).
+        of_subject: pairs (subject, name of a stimulus or session).
     """
-    who: dict[str, set[str]] = {}
+    subjects_by_name: dict[str, set[str]] = {}
     for subject, name in of_subject:
-        who.setdefault(name, set()).add(subject)
+        subjects_by_name.setdefault(name, set()).add(subject)
     ids = [subject.casefold() for subject in subjects if len(subject) > 2]  # "1" may be the number of a stimulus
-    shared = [name for name, having in who.items() if len(having) > 1]
+    shared = [name for name, users in subjects_by_name.items() if len(users) > 1]
     plain = [name for name in shared if not (_DATE.search(name) or re.search(r"[/\\]", name))]
     return {name for name in plain if not any(id_ in name.casefold() for id_ in ids)}
 
@@ -476,43 +477,43 @@ def _render_header(content: DataPageContent, title: str, faults: Sequence[str]) 
 def _measure_quality(content: DataPageContent, progress: ProgressCallback) -> dict[str, dict[str, float] | str]:
     """Return modality -> subject -> mean signal quality (0 to 1), or the reason why it is undefined."""
     entries = {str(UnitId.from_seconds(r.id, 0.0, r.duration_s)): r for r in content.store.recordings}
-    found: dict[str, dict[str, float] | str] = {}
+    quality: dict[str, dict[str, float] | str] = {}
     for judged in describe_quality(content.store, list(entries), progress):
         if "undefined" in judged:
-            found[judged["modality"]] = judged["undefined"]
+            quality[judged["modality"]] = judged["undefined"]
             continue
         sums: dict[str, np.ndarray] = {}
         for unit, index in judged["index"].items():
             entry = entries[unit]
             sums[entry.subject] = sums.get(entry.subject, 0) + np.array([index, 1.0]) * entry.duration_s
-        found[judged["modality"]] = {who: float(good / whole) for who, (good, whole) in sums.items()}
-    return found
+        quality[judged["modality"]] = {subject: float(total / duration) for subject, (total, duration) in sums.items()}
+    return quality
 
 
 def _render_modalities(sums: Mapping[str, _Totals], quality: Mapping[str, Any]) -> Markup:
     rows = []
-    for name, one in sums.items():
-        shares = one.samples / max(1, one.samples.sum())
-        good = quality.get(name, {})
-        index = "-" if isinstance(good, str) or not good else f"{100 * float(np.median(list(good.values()))):.0f} %"
-        rates = " to ".join(dict.fromkeys(f"{rate:g}" for rate in (min(one.rates), max(one.rates))))
+    for name, total in sums.items():
+        shares = total.samples / max(1, total.samples.sum())
+        means = quality.get(name, {})
+        index = "-" if isinstance(means, str) or not means else f"{100 * float(np.median(list(means.values()))):.0f} %"
+        rates = " to ".join(dict.fromkeys(f"{rate:g}" for rate in (min(total.rates), max(total.rates))))
         faults = [
             "none" if not share else f"{100 * share:.2f} %" if share > 5e-5 else "< 0.01 %" for share in shares[1:]
         ]
-        size = float(np.nanmedian(one.sizes)) if np.isfinite(one.sizes).any() else math.nan
+        size = float(np.nanmedian(total.sizes)) if np.isfinite(total.sizes).any() else math.nan
         usual = "-" if math.isnan(size) else format_size(size)
-        known = PLAUSIBLE_SIZES.get(name)
-        if known and not math.isnan(size) and known.unit == UNIT_SPELLINGS.get(one.unit, one.unit):
-            usual += f" ({known.low:g} to {known.high:g})"
-        cells = (str(one.channels), f"{rates} Hz", one.unit, usual, str(len(one.people)), f"{one.hours:.1f}")
+        plausible = PLAUSIBLE_SIZES.get(name)
+        if plausible and not math.isnan(size) and plausible.unit == UNIT_SPELLINGS.get(total.unit, total.unit):
+            usual += f" ({plausible.low:g} to {plausible.high:g})"
+        cells = (str(total.channels), f"{rates} Hz", total.unit, usual, str(len(total.people)), f"{total.hours:.1f}")
         rows.append((name, [*cells, index, *faults]))
     heads = ("modality", "channels", "rate", "unit", "usual size (plausible)", "subjects", "hours", "good", *FAULTS)
     return render_macro("modalities", heads, rows, of_template=_TEMPLATE)
 
 
 def _render_people(content: DataPageContent, names: Mapping[str, str], quality: Mapping[str, Any]) -> Markup:
-    known = {m: good for m, good in quality.items() if not isinstance(good, str)}
-    silent = [f"{m}: {why}" for m, why in quality.items() if isinstance(why, str)]
+    measured = {m: good for m, good in quality.items() if not isinstance(good, str)}
+    unmeasured = [f"{m}: {why}" for m, why in quality.items() if isinstance(why, str)]
     described = describe_labels(content.store, content.card, content.targets, content.rules)
     balance = {d["target"]: {row["subject"]: _balance(row) for row in d.get("per_person", ())} for d in described}
     classes = {d["target"]: [c["name"] for c in d.get("classes", ())] for d in described}
@@ -521,11 +522,11 @@ def _render_people(content: DataPageContent, names: Mapping[str, str], quality: 
         entries.setdefault(entry.subject, []).append(entry.duration_s)
     rows = [
         (names[who], who in content.people, len(entries.get(who, ())), f"{sum(entries.get(who, ())) / 3600:.2f}",
-         [good.get(who) for good in known.values()], [balance[t].get(who) for t in balance])
+         [good.get(who) for good in measured.values()], [balance[t].get(who) for t in balance])
         for who in sorted(content.store.subjects, key=lambda who: names[who])
     ]  # fmt: skip
     warned = [f"{d['target']}: {text}" for d in described for text in d["warnings"]]
-    return render_macro("people", list(known), classes, rows, POOR, silent, warned, of_template=_TEMPLATE)
+    return render_macro("people", list(measured), classes, rows, POOR, unmeasured, warned, of_template=_TEMPLATE)
 
 
 def _balance(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -546,29 +547,29 @@ def _render_models(content: DataPageContent, progress: ProgressCallback) -> Mark
             continue
         scored = Scores.make_empty(primary_metrics=found["primary_metrics"], confound_only=found["confound_only"])
         confound_only = {model.name: model for model in scored.get_confound_only_models(target.name)}
-        metrics_wanted = dict.fromkeys([scored.primary_metrics[target.name], target.traits.within_metric])
-        known = {
+        wanted = dict.fromkeys([scored.primary_metrics[target.name], target.traits.within_metric])
+        reasons_by_metric = {  # an empty reason means that the metric is defined
             m: {control.explain_undefined(m) for control in confound_only.values() if m in control.scores}
-            for m in metrics_wanted
+            for m in wanted
         }
-        metrics = [m for m, reasons in known.items() if "" in reasons]
+        metrics = [m for m, reasons in reasons_by_metric.items() if "" in reasons]
         best = {m: found["best"][target.name].get(m, {}).get("control") for m in metrics}
         rows = []
         for name in sorted(confound_only, key=[*CONFOUND_ONLY, *confound_only].index):
-            control, called = confound_only[name], in_words(name)
-            cells = [
+            control, title = confound_only[name], in_words(name)
+            cells = [  # text, and whether it is marked as the best
                 (text := _format_cell(control, m, content.store), name == best[m] and "[" in text) for m in metrics
             ]
             why = control.reason and _hide_names(plain_reason(control.reason, content.store.name), content.store)
             why = f"not applicable: {why}" if why else ""
-            rows.append((f"({called})" if name in FOR_COMPARISON else called, why, cells))
+            rows.append((f"({title})" if name in FOR_COMPARISON else title, why, cells))
         caption = f"{target.name}, {found['subjects'][target.name]} people"
-        none = {
+        undefined = {
             m: _hide_names(describe_undefined(min(why), len(content.store.subjects), content.store.name), content.store)
-            for m, why in known.items()
+            for m, why in reasons_by_metric.items()
             if why and m not in metrics
         }
-        parts.append(render_macro("confound_only", caption, metrics, rows, none, of_template=_TEMPLATE))
+        parts.append(render_macro("confound_only", caption, metrics, rows, undefined, of_template=_TEMPLATE))
     note = paragraph(f"{_CONTROLS_NOTE} In the folds of `{content.rules.name}`, seed 0, with 95 % intervals.")
     return join_parts([note, render_macro("columns", parts)])
 
@@ -586,7 +587,7 @@ _CONTROLS_NOTE = (
 
 
 def _hide_names(reason: str, store: Store) -> str:
-    """Return a reason only up to its colon if it names a subject, a recording or a stimulus."""
+    """Return a reason; if it names a subject, a recording or a stimulus, return only the text before its colon."""
     ids = {text for entry in store.recordings for text in (entry.subject, entry.id, entry.stimulus, entry.group)}
     ids = {id_ for id_ in ids if len(id_) > 2}  # shorter ones may be other numbers
     named = any(re.search(rf"(?<!\w){re.escape(id_)}(?!\w)", reason) for id_ in ids)
@@ -636,18 +637,18 @@ def _draw_people(
     public_names = find_design_names(
         ((e.subject, name) for e in entries for name in (e.stimulus, e.session)), content.store.subjects
     )
-    sums: dict[str, _Totals] = {}
+    totals: dict[str, _Totals] = {}
     people, labels = [], content.store.labels()  # including those that are computed from several raters
-    for done, who in enumerate(content.people):
-        made: list[_Drawn] = []
-        for number, recording in enumerate(recordings(content.dataset, content.store.name, who), 1):
-            known = {name: own[recording.id] for name, own in labels.items() if recording.id in own}
+    for done, subject in enumerate(content.people):
+        drawn: list[_Drawn] = []
+        for number, recording in enumerate(recordings(content.dataset, content.store.name, subject), 1):
+            known = {name: values[recording.id] for name, values in labels.items() if recording.id in values}
             labelled = replace(recording, labels=known)
-            made.append(_draw_recording(content, labelled, number, public_names, detail, sums))
-        hours = sum(e.duration_s for e in entries if e.subject == who) / 3600
-        people.append((names[who], f"{len(made)} recording{'s' * (len(made) != 1)}, {hours:.2f} hours", made))
+            drawn.append(_draw_recording(content, labelled, number, public_names, detail, totals))
+        hours = sum(e.duration_s for e in entries if e.subject == subject) / 3600
+        people.append((names[subject], f"{len(drawn)} recording{'s' * (len(drawn) != 1)}, {hours:.2f} hours", drawn))
         progress(done + 1, len(content.people), "drawn")
-    return sums, sorted(people)
+    return totals, sorted(people)
 
 
 class _Detail(NamedTuple):
@@ -660,7 +661,7 @@ class _Detail(NamedTuple):
 
 
 def _choose_detail(card: Card, entries: Sequence[RecordingEntry]) -> _Detail:
-    """Return the greatest amount of detail with which the page is not larger than `_PAGE_BYTES`."""
+    """Return the greatest amount of detail for which the page has at most `_PAGE_BYTES` bytes, by an estimate."""
     first = {entry.subject: entry.id for entry in reversed(entries)}
 
     def size(detail: _Detail) -> float:
@@ -668,20 +669,20 @@ def _choose_detail(card: Card, entries: Sequence[RecordingEntry]) -> _Detail:
         for entry in entries:
             for m in entry.spans.keys() & card.modalities.keys() - {"video"}:
                 rate = np.nan_to_num(card.modalities[m].rate, nan=1000.0)
-                close = close_up(m, rate) and (detail.every or entry.id == first[entry.subject])
-                each = min(detail.columns, entry.duration_s * rate / 2) + _CLOSE_COLUMNS * close
+                has_close = close_up(m, rate) and (detail.every or entry.id == first[entry.subject])
+                columns = min(detail.columns, entry.duration_s * rate / 2) + _CLOSE_COLUMNS * has_close
                 drawn = min(detail.channels, len(card.modalities[m].channels))
-                total += _BYTES_OF_TRACK * (1 + close) + _BYTES_OF_COLUMN * drawn * each
+                total += _BYTES_OF_TRACK * (1 + has_close) + _BYTES_OF_COLUMN * drawn * columns
         return total
 
-    found = [
+    choices = [
         _Detail(n, channels, every)
         for channels, least in _CHANNELS.items()
         for n in _COLUMNS
         for every in (n >= _FEWEST_CLOSE, False)
         if n >= least
     ]
-    return next((detail for detail in found if size(detail) <= _PAGE_BYTES), found[-1])
+    return next((detail for detail in choices if size(detail) <= _PAGE_BYTES), choices[-1])
 
 
 def _draw_recording(
@@ -692,6 +693,7 @@ def _draw_recording(
     detail: _Detail,
     sums: dict[str, _Totals],
 ) -> _Drawn:
+    """Return the pictures and facts of a recording, and add its numbers to the totals `sums` by modality."""
     tracks, close = [], []
     columns = (detail.columns, _CLOSE_COLUMNS if detail.every or number == 1 else 0)
     for modality, signal in recording.signals.items():
@@ -699,12 +701,12 @@ def _draw_recording(
         whole, part, counts = draw_signal(modality, signal, recording.duration_s, columns, beats, detail.channels)
         tracks += whole
         close += part
-        one = sums.setdefault(modality, _Totals(signal.unit, len(signal.channels)))
-        one.rates.add(signal.rate)
-        one.sizes.append(signal_size(modality, signal))
-        one.samples += counts
-        one.people.add(recording.subject)
-        one.hours += signal.duration_s / 3600
+        totals = sums.setdefault(modality, _Totals(signal.unit, len(signal.channels)))
+        totals.rates.add(signal.rate)
+        totals.sizes.append(signal_size(modality, signal))
+        totals.samples += counts
+        totals.people.add(recording.subject)
+        totals.hours += signal.duration_s / 3600
     constant, bands = label_tracks(recording, [target.label for target in content.targets])
     entries = content.store.recordings
     stimuli, sessions = ({getattr(entry, name) for entry in entries} for name in ("stimulus", "session"))

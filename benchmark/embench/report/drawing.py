@@ -44,7 +44,7 @@ STYLE = (
     ".drawing{font-family:system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica Neue',Arial,sans-serif}"
     + "".join(f".drawing .f{n}{{fill:var(--d-{n})}}.drawing .s{n}{{stroke:var(--d-{n});fill:none}}" for n in _NAMES)
 )
-"""CSS of the classes in an SVG; a page with several figures contains it once (`svg(alone=False)`)."""
+"""CSS of the classes in an SVG; a page with several figures contains it once, see `Figure.svg`."""
 
 
 @dataclass(frozen=True)
@@ -210,7 +210,7 @@ class Mark:
     Args:
         x, y: values that the axes must cover; NaN is ignored.
         shapes: function that draws the mark once the scales of the axes are known.
-        legend: text in the legend; `key`: the sample beside it.
+        legend: text in the legend; `key`: shapes beside this text.
     """
 
     x: np.ndarray
@@ -270,7 +270,7 @@ def scatter(
     x: Any, y: Any, *, colour: Colour = 0, label: str = "", symbol: str = "circle", size: float = 3.0,
     opacity: float = 0.75, tips: Sequence[str] = (),
 ) -> Mark:  # fmt: skip
-    """Draw a scatter plot; `tips`: tooltips of the points. Without them, circles become one path, for small files."""
+    """Draw a scatter plot with tooltips `tips`. Without tooltips, all circles are one path, which keeps files small."""
     x, y = _as_columns(x, y)
     name = colour_name(colour)
 
@@ -339,19 +339,19 @@ def bars(
 
 
 def heat(values: Any, texts: Sequence[Sequence[str]] = (), *, colour: Colour = 0, top: float | None = None) -> Mark:
-    """Draw cells (rows, columns) that are the more intense, the larger their values; `texts` are written on them. Row 0
-    is at y = 0. The value `top`, by default the largest one, has the full colour."""
+    """Draw a cell for each of the `values` (rows, columns), with a stronger colour for a larger value and `texts` on
+    the cells. Row 0 is at y = 0. The value `top`, by default the largest one, has the full colour."""
     table = np.asarray(values, np.float64)
     rows, columns = table.shape
     largest = top if top is not None else (np.nanmax(table) if np.isfinite(table).any() else 1.0)
-    share, name = np.clip(np.nan_to_num(table / (largest or 1.0)), 0, 1), colour_name(colour)
+    proportion, name = np.clip(np.nan_to_num(table / (largest or 1.0)), 0, 1), colour_name(colour)
 
     def shapes(frame: Frame) -> list[Shape]:
         drawn = []
         for i in range(rows):
             for k in range(columns):
                 cell = frame([k - 0.48, k + 0.48], [i - 0.48, i + 0.48])
-                drawn.append(Shape("rect", cell, name, opacity=round(0.05 + 0.5 * float(share[i, k]), 3)))
+                drawn.append(Shape("rect", cell, name, opacity=round(0.05 + 0.5 * float(proportion[i, k]), 3)))
                 if texts:  # readable in light and dark mode, since no cell has more than about half of its colour
                     drawn.append(Shape("text", cell.mean(0)[None] + [0, 4], "ink", 12, text=texts[i][k]))
         return drawn
@@ -411,7 +411,7 @@ def figure(
     width: float = 720.0,
     heading: bool = False,
 ) -> Figure:
-    """Arrange panels in rows.
+    """Return a figure with panels arranged in rows.
 
     Args:
         about: description for readers who cannot see the figure.
@@ -419,24 +419,24 @@ def figure(
         heading: whether to write the title above the panels.
     """
     shapes: list[Shape] = []
-    top, each = 4.0, width / columns
+    top, step = 4.0, width / columns
     if heading:
         shapes.append(_text(4, 18, title, size=15, anchor="start", bold=True))
         top = 30.0
-    lefts = [max(map(_left, panels[k::columns])) for k in range(min(columns, len(panels)))]  # one under the other
+    lefts = [max(map(_left, panels[k::columns])) for k in range(min(columns, len(panels)))]  # aligns plots in a column
     for start in range(0, len(panels), columns):
         row = panels[start : start + columns]
-        plot, foot = top + max(_head_height(panel, each) for panel in row), top
+        plot, bottom = top + max(_head_height(panel, step) for panel in row), top
         for k, panel in enumerate(row):
-            drawn, end = _draw(panel, k * each, top, each - _MARGIN, k * each + lefts[k], plot)
+            drawn, end = _draw(panel, k * step, top, step - _MARGIN, k * step + lefts[k], plot)
             shapes += drawn
-            foot = max(foot, end)
-        top = foot + 10
+            bottom = max(bottom, end)
+        top = bottom + 10
     return Figure(title, about, width, math.ceil(top), shapes)
 
 
 def ticks(low: float, high: float, most: int = 6) -> list[float]:
-    """Return round numbers from `low` to `high`, at equal steps, of which there are at most `most`."""
+    """Return round numbers from `low` to `high` at equal steps, with at most `most` steps."""
     raw = (high - low) / most
     power = 10.0 ** math.floor(math.log10(raw))
     step = power * next(s for s in (1, 2, 2.5, 5, 10) if s * power >= raw * (1 - 1e-9))
@@ -493,10 +493,12 @@ def _arrange_legend(panel: Panel, width: float) -> list[list[tuple[Mark, float]]
 
 
 def _head_height(panel: Panel, width: float) -> float:
+    """Return the height of a panel's title and legend, in pixels."""
     return (20 if panel.title else 6) + 17 * len(_arrange_legend(panel, width - _MARGIN)) + 4
 
 
 def _left(panel: Panel) -> float:
+    """Return the width of the texts left of a plot, in pixels."""
     _, names = _get_ticks(panel.y, _get_range(panel.y, [m.y for m in panel.marks]), 5)
     return (20 if panel.y.label else 4) + max([_text_width(name) for name in names], default=0) + 8
 
@@ -528,13 +530,17 @@ def _draw(panel: Panel, x0: float, top: float, width: float, left: float, plot: 
 def _make_frame(
     across: tuple[float, float], up: tuple[float, float], columns: tuple[float, float], rows: tuple[float, float]
 ) -> Frame:
+    """Return the function from data to pixels, for ranges of data (`across`, `up`) and of pixels (`columns`,
+    `rows`)."""
+
     def frame(x: object, y: object) -> np.ndarray:
-        at = np.stack(np.broadcast_arrays(np.asarray(x, np.float64), np.asarray(y, np.float64)), -1)
+        points = np.stack(np.broadcast_arrays(np.asarray(x, np.float64), np.asarray(y, np.float64)), -1)
         start, stop = np.array([across[0], up[0]]), np.array([across[1], up[1]])
         low, high = np.minimum(start, stop), np.maximum(start, stop)
-        share = (np.clip(at, low, high) - start) / (stop - start)  # points outside the axes are drawn on the edge
+        # Points outside the axes are drawn on the edge.
+        ratio = (np.clip(points, low, high) - start) / (stop - start)
         origin, end = np.array([columns[0], rows[0]]), np.array([columns[1], rows[1]])
-        return origin + share * (end - origin)
+        return origin + ratio * (end - origin)
 
     return frame
 
@@ -555,6 +561,7 @@ def _draw_key(mark: Mark, x: float, y: float) -> list[Shape]:
 def _draw_axes(
     panel: Panel, frame: Frame, across: tuple[float, float], up: tuple[float, float], x0: float
 ) -> tuple[list[Shape], float]:
+    """Return the shapes of both axes, and the y position of the lower end of their texts, in pixels."""
     (left, plot), (right, bottom) = frame(across[0], up[1]), frame(across[1], up[0])
     shapes = [Shape("line", np.array([[left, bottom], [right, bottom]]), "muted")]
     places, names = _get_ticks(panel.y, up if not panel.y.names else (0, 1), max(3, int(panel.height // 40)))

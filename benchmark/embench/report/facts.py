@@ -76,7 +76,7 @@ _GIVEN = {
     "ones",
     "blocks": f", but for its first blocks; a test subject was trained on in the first half of its blocks {_LATER}",
 }
-"""Kind of calibration data under a protocol -> what a test subject gives, in words."""
+"""Kind of calibration data under a protocol -> calibration data of a test subject, in words."""
 
 
 def access_in_words(about: Manifest) -> str:
@@ -91,7 +91,7 @@ def access_in_words(about: Manifest) -> str:
 
 
 def dataset_card(name: str) -> Card | None:
-    """Return a dataset's card; None where its package, or the folder of own recordings, is not available."""
+    """Return a dataset's card; None if its package, or the folder of the user's own recordings, is not available."""
     try:
         card: Card = find_source(name, None).card if is_own(name) else registry.load_plugin("dataset", name).card
     except EmbenchError:
@@ -100,13 +100,13 @@ def dataset_card(name: str) -> Card | None:
 
 
 def dataset_title(name: str) -> str:
-    """Return a dataset's title, or its bare name where its package is not installed."""
+    """Return a dataset's title, or its bare name if its package is not installed."""
     card = dataset_card(name)
     return card.title if card else bare_name(name)
 
 
 def rule_in_words(rule: RulePart) -> str:
-    """Describe the set fields of a label rule: `aggregate mean, cut 5, ties low`."""
+    """Describe the fields of a label rule that have a value, such as `aggregate mean, cut 5, ties low`."""
     silent = {"lag_s": 0.0}
     fields = {name: value for name, value in rule.content().items() if value not in (None, [], "", silent.get(name))}
     return format_value(fields, "g")
@@ -115,7 +115,7 @@ def rule_in_words(rule: RulePart) -> str:
 @dataclass(frozen=True)
 class RunFacts:
     """A finished run with the facts that reports and texts need. Facts from plugins, protocols and audits are empty or
-    None where these are missing.
+    None if these are missing.
 
     Args:
         folder: folder of the record; None if unknown.
@@ -191,7 +191,7 @@ class RunFacts:
 
     @cached_property
     def audit(self) -> Mapping[str, Any] | None:
-        """The content of the run's audit. Raises DataError where it is damaged."""
+        """The content of the run's audit.json; None without an audit. Raises DataError if the file is damaged."""
         found = audit.read_audit(self.folder) if self.folder else None
         if found is None:
             return None
@@ -290,7 +290,7 @@ class RunFacts:
 
     @property
     def seeds(self) -> str:
-        """`seed 0`, `seeds 0, 1 and 2`, `seeds 0 to 9`."""
+        """The seeds in words: `seed 0`, `seeds 0, 1 and 2`, `seeds 0 to 9`."""
         seeds = self.manifest.seeds
         if len(seeds) > 3 and seeds == list(range(seeds[0], seeds[0] + len(seeds))):
             return f"seeds {seeds[0]} to {seeds[-1]}"
@@ -304,7 +304,7 @@ class RunFacts:
         return access_in_words(self.manifest)
 
     def why_no_network(self, part: str) -> str:
-        """Return the reason why the record has no part of a network such as `history`."""
+        """Return the reason why the record lacks a `part` that only networks have, such as `history`."""
         if self.submission:
             return "the predictions are a submission, of whose method nothing more is known"
         if method_kind(self.manifest.method) == "features":
@@ -329,7 +329,7 @@ class RunFacts:
 
     @property
     def costs(self) -> Mapping[str, str]:
-        """The costs of the run, by `COST_COLUMNS`."""
+        """Name of a cost, one of `COST_COLUMNS` -> its value in words."""
         return wording.format_cost(self.record.run["cost"])
 
     @property
@@ -356,7 +356,7 @@ class RunFacts:
                     yield read_record(path.parent)
 
     def joined_units(self, target: Target) -> dict[str, Joined]:
-        """Return method -> its predictions with labels; empty where the record has no labels."""
+        """Return method -> its predictions with labels; empty if the record has no labels."""
         if self.record.labels is None:
             return {}
         if target.name not in self._joined:
@@ -370,20 +370,20 @@ class RunFacts:
         return {}
 
     def classes(self, target: Target) -> list[str]:
-        """Return the names of a target's classes, from the data if available, else general ones such as `high`."""
+        """Return the names of a target's classes: those in the data if available, else general names such as `high`."""
         raw = None
         if not isinstance(self.store, Undefined):
             raw = next((label.classes for label in self.store.labels().get(target.label, {}).values()), None)
         return class_names(target, raw)
 
     def tested_labels(self, target: Target) -> np.ndarray | None:
-        """Return the label of each scored unit (n,); None where the record has none."""
+        """Return the label of each scored unit (n,) in the first seed; None if the record has none."""
         if self.record.labels is None:
             return None
         own = self.record.predictions.own  # without confound-only models
         joined = join(own, self.record.labels, target, self.record.groups, np.nan).get(MODEL, Joined({}))
-        found = [units.y_true for seed, _, units in joined if seed == min(joined.seeds)]
-        return np.concatenate(found) if found else None
+        labels = [units.y_true for seed, _, units in joined if seed == min(joined.seeds)]
+        return np.concatenate(labels) if labels else None
 
     def frequencies(self) -> list[str]:
         """Return a text for each labelled target: the number of units in each class, or mean and SD of values."""
@@ -419,7 +419,7 @@ WHY_DIFFERENT = (
 def unit_rows(records: Sequence[Record]) -> list[dict[str, Any]]:
     """Return a row for each target and labelled unit of runs on one dataset: `UNIT_COLUMNS`, and a column for each run
     with its mean score over seeds, named by `score_columns`. The label is empty if the unit's class differs between
-    seeds; a score is missing where the run did not predict the unit.
+    seeds; a score is missing if the run did not predict the unit.
 
     Raises:
         UsageError: the runs have several datasets or protocols, or a target has several classes.
@@ -442,7 +442,7 @@ def unit_rows(records: Sequence[Record]) -> list[dict[str, Any]]:
 
 
 def score_columns(records: Sequence[Record]) -> list[str]:
-    """Return the name of each run's column of scores: sensors, encoders and fusion, with the end of its id where two
+    """Return the name of each run's column of scores: sensors, encoders and fusion, with the end of its id if two
     are equal; `score` for a single run."""
     if len(records) == 1:
         return ["score"]

@@ -34,8 +34,7 @@ NO_UNIT = Undefined("no labelled unit was predicted")
 RATE_GRID = np.linspace(0, 1, 51)
 RELIABILITY_BINS = 10
 MIN_UNITS_IN_BIN = 5
-"""Smallest number of a fold's units in a bin of the calibration curve; the proportion of positives among fewer units is
-too uncertain."""
+"""Smallest number of a fold's units in a bin of the calibration curve; a proportion of fewer units is too uncertain."""
 
 
 def mean_and_band(curves: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -109,7 +108,7 @@ def _draw_roc(run: RunFacts, target: Target, joined: dict[str, Joined]) -> Marku
 def calibration_curves(joined: Joined) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return three arrays (curves, 10) for the most probable class: mean probability, observed frequency, and
     proportion of units in each bin. The first two are NaN in bins with fewer than `MIN_UNITS_IN_BIN` units."""
-    predicted, true, share = [], [], []
+    predicted, true, in_bin = [], [], []
     for _, _, units in joined:
         p, y = units.score.max(1), units.score.argmax(1) == units.y_true
         code = np.minimum((p * RELIABILITY_BINS).astype(int), RELIABILITY_BINS - 1)
@@ -117,13 +116,13 @@ def calibration_curves(joined: Joined) -> tuple[np.ndarray, np.ndarray, np.ndarr
         enough = np.where(n >= MIN_UNITS_IN_BIN, n, np.nan)
         predicted.append(np.bincount(code, p, RELIABILITY_BINS) / enough)
         true.append(np.bincount(code, y, RELIABILITY_BINS) / enough)
-        share.append(n / max(1, len(p)))
-    return np.array(predicted), np.array(true), np.array(share)
+        in_bin.append(n / max(1, len(p)))
+    return np.array(predicted), np.array(true), np.array(in_bin)
 
 
 def _draw_calibration(run: RunFacts, target: Target, joined: Joined) -> Markup:
-    predicted, true, share = calibration_curves(joined)
-    x, used, counted = mean_ignoring_nan(predicted), share.mean(0), np.isfinite(true).sum(0)
+    predicted, true, in_bin = calibration_curves(joined)
+    x, used, counted = mean_ignoring_nan(predicted), in_bin.mean(0), np.isfinite(true).sum(0)
     y, low, high = mean_and_band(true)
     known = np.isfinite(x)
     middle = (np.arange(RELIABILITY_BINS) + 0.5) / RELIABILITY_BINS
@@ -157,22 +156,22 @@ def _draw_values(target: Target, joined: Joined) -> Markup:
         predicted.append([units.score[p].mean() if len(p) else np.nan for p in parts])
         true.append([units.y_true[p].mean() if len(p) else np.nan for p in parts])
     x, (y, low, high) = mean_ignoring_nan(np.array(predicted)), mean_and_band(np.array(true))
-    every = [units for _, _, units in joined]
+    all_units = [units for _, _, units in joined]
     rng = np.random.default_rng(0)
-    truth, prediction = (np.concatenate([getattr(u, name) for u in every]) for name in ("y_true", "score"))
-    some = rng.permutation(len(truth))[:1500]
+    truth, prediction = (np.concatenate([getattr(u, name) for u in all_units]) for name in ("y_true", "score"))
+    drawn_units = rng.permutation(len(truth))[:1500]
     ends = [min(truth.min(), prediction.min()), max(truth.max(), prediction.max())]
     marks = [
         line(ends, ends, colour="muted", dashed=True, width=1.2, label="equal"),
-        scatter(prediction[some], truth[some], colour="muted", size=1.5, opacity=0.3, label="units"),
+        scatter(prediction[drawn_units], truth[drawn_units], colour="muted", size=1.5, opacity=0.3, label="units"),
         line(x, y, low, high, symbol="circle", label="deciles of the predictions"),
     ]
     note = (
         f"Mean of the true values in each decile of the predictions, computed in each of {_folds(joined)} and then "
         "averaged; the band contains 80 % of them."
     )
-    if len(truth) > len(some):
-        note += f" {len(some):,} of {len(truth):,} units, from all folds, are drawn behind them."
+    if len(truth) > len(drawn_units):
+        note += f" {len(drawn_units):,} of {len(truth):,} units, from all folds, are drawn behind them."
     panel = Panel("Predicted and true values", marks, Axis("predicted"), Axis("true"), 300)
     rows = [(k + 1, *(float(c[k]) for c in (x, y, low, high))) for k in range(RELIABILITY_BINS)]
     drawn = figure([panel], f"Predicted and true values of {target.name}", note, width=CURVE_WIDTH)
@@ -192,25 +191,25 @@ def confusion_matrix(joined: Joined) -> tuple[np.ndarray, np.ndarray]:
     folds; and numbers of units, summed over folds and averaged over seeds."""
     counts = {(s, f): count_confusions(units, np.zeros(len(units), int), 1)[0] for s, f, units in joined}
     with np.errstate(invalid="ignore"):
-        shares = {at: table / table.sum(1, keepdims=True) for at, table in counts.items()}
+        proportions = {key: table / table.sum(1, keepdims=True) for key, table in counts.items()}
     folds = sorted({fold for _, fold in counts})
-    by_fold = [mean_ignoring_nan([shares[s, f] for s in joined.seeds if (s, f) in shares]) for f in folds]
+    by_fold = [mean_ignoring_nan([proportions[s, f] for s in joined.seeds if (s, f) in proportions]) for f in folds]
     return mean_ignoring_nan(by_fold), sum(counts.values()) / len(joined.seeds)
 
 
 def _draw_confusion(run: RunFacts, target: Target, joined: Joined) -> Markup:
-    share, units = confusion_matrix(joined)
+    proportions, units = confusion_matrix(joined)
     names = run.classes(target)
-    cells = [[format_figure(v, ".0%").replace("%", " %") for v in row] for row in share]
+    texts = [[format_figure(v, ".0%").replace("%", " %") for v in row] for row in proportions]
     side = max(40.0, 180.0 / target.n) * target.n
-    cells_of = heat(share, cells, top=1.0)
+    cells_of = heat(proportions, texts, top=1.0)
     panel = Panel("Confusion matrix", [cells_of], Axis("decided", names=names), Axis("true", names=names), side)
     note = (
         f"Proportion of the units of each true class, averaged over {_folds(joined)}. The table also gives the "
         "number of units, summed over folds."
     )
     places = np.ndindex(target.n, target.n)
-    rows = [(names[i], names[k], float(share[i, k]), float(units[i, k])) for i, k in places]
+    rows = [(names[i], names[k], float(proportions[i, k]), float(units[i, k])) for i, k in places]
     drawn = figure([panel], f"Confusion matrix of {target.name}", note, width=CURVE_WIDTH)
     return figure_with_table(drawn, ("true", "decided", "proportion", "units, mean over seeds"), rows, note)
 
@@ -235,8 +234,8 @@ def training_section(run: RunFacts) -> Markup | Undefined:
 def _draw_learning(title: str, stages: list[list[dict[str, Any]]]) -> Markup:
     last = max(int(row["epoch"]) for rows in stages for row in rows)
     epochs = np.arange(last + 1)
-    few = tuple(map(str, epochs + 1)) if last < 10 else ()  # no half epochs
-    at = epochs if few else epochs + 1  # names of an axis are at 0, 1, ..
+    epoch_names = tuple(map(str, epochs + 1)) if last < 10 else ()  # no half epochs
+    x = epochs if epoch_names else epochs + 1  # names of an axis are at 0, 1, ..
     marks, head, columns = [], ["epoch", "networks"], []
     for k, (name, (title, dashed)) in enumerate(LOSSES.items()):
         curves = np.full((len(stages), last + 1), np.nan)
@@ -245,13 +244,13 @@ def _draw_learning(title: str, stages: list[list[dict[str, Any]]]) -> Markup:
                 curves[i, int(row["epoch"])] = float(row.get(name) or "nan")
         if np.isfinite(curves).any():
             mean, low, high = mean_and_band(curves)
-            marks.append(line(at, mean, low, high, colour=k, dashed=dashed, label=title))
+            marks.append(line(x, mean, low, high, colour=k, dashed=dashed, label=title))
             head += [title, "10 %", "90 %"]
             columns += [mean, low, high]
     trained = np.array([sum(any(int(r["epoch"]) == e for r in rows) for rows in stages) for e in epochs])
     note = f"Loss of {len(stages)} networks (folds and seeds): the mean, with a band that contains 80 % of them"
     note += ". At each epoch, only networks still in training count." if trained[-1] < len(stages) else "."
-    panel = Panel(title, marks, Axis("epoch", names=few), Axis("loss"), 200)
+    panel = Panel(title, marks, Axis("epoch", names=epoch_names), Axis("loss"), 200)
     cells = [(int(e) + 1, int(trained[e]), *(float(c[e]) for c in columns)) for e in epochs]
     drawn = figure([panel], f"Learning curves: {title}", note, width=TRAINING_WIDTH)
     return figure_with_table(drawn, head, cells, note)
@@ -291,11 +290,11 @@ def describe_probabilities(found: Calibration, target: str, method: MethodPart) 
 
 def _draw_reliability(found: Calibration, target: str) -> Markup:
     bins = found.bins
-    at, share = [b.predicted for b in bins], [b.observed for b in bins]
+    at, observed = [b.predicted for b in bins], [b.observed for b in bins]
     marks = [
         line([0, 1], [0, 1], colour="muted", dashed=True, width=1.2, label="calibrated"),
-        line(at, share, opacity=0.5, width=1.2),
-        error_bars(at, share, [b.low for b in bins], [b.high for b in bins], label="model", tips=[*map(_tip, bins)]),
+        line(at, observed, opacity=0.5, width=1.2),
+        error_bars(at, observed, [b.low for b in bins], [b.high for b in bins], label="model", tips=[*map(_tip, bins)]),
     ]
     axes = Axis("mean predicted probability", 0, 1), Axis("proportion of positive units", 0, 1)
     note = f"{_describe_bins(found)} {_describe_error(found)}"
@@ -392,12 +391,12 @@ def embeddings_section(run: RunFacts) -> SectionBody | Undefined:
 
 
 def _networks(run: RunFacts, embeddings: Embeddings) -> list[list[Target]]:
-    """Group the targets that one network predicts: those with the same embeddings."""
+    """Return groups of targets with the same embeddings, which means that one network predicts them."""
 
     def digest(target: Target) -> bytes:
-        ours = embeddings.take(embeddings.target == target.name)
-        ours = ours.take(np.lexsort((ours.unit, ours.fold, ours.seed)))
-        return hashlib.sha256(b"".join(part.tobytes() for part in (ours.seed, ours.fold, ours.unit, ours.x))).digest()
+        rows = embeddings.take(embeddings.target == target.name)
+        rows = rows.take(np.lexsort((rows.unit, rows.fold, rows.seed)))
+        return hashlib.sha256(b"".join(part.tobytes() for part in (rows.seed, rows.fold, rows.unit, rows.x))).digest()
 
     return list(grouped((digest(target), target) for target in run.targets).values())
 
@@ -407,10 +406,10 @@ def _join_names(targets: Sequence[Target]) -> str:
 
 
 def _describe_network(run: RunFacts, targets: Sequence[Target], embeddings: Embeddings) -> Markup | Undefined:
-    ours = embeddings.take(embeddings.target == targets[0].name)
-    if not len(ours):
+    selected = embeddings.take(embeddings.target == targets[0].name)
+    if not len(selected):
         return Undefined("the record has none of this target")
-    mapped, probed = _draw_map(run, targets, ours), _draw_probes(run, targets, embeddings)
+    mapped, probed = _draw_map(run, targets, selected), _draw_probes(run, targets, embeddings)
     if isinstance(mapped, Undefined) and isinstance(probed, Undefined):
         return mapped
     markups = [one for one in (mapped, probed) if not isinstance(one, Undefined)]
@@ -431,39 +430,39 @@ def tsne_map(x: np.ndarray) -> np.ndarray:
     return np.asarray(positions)
 
 
-def _draw_map(run: RunFacts, targets: Sequence[Target], ours: Embeddings) -> Markup | Undefined:
-    seed, fold = int(ours.seed.min()), int(ours.fold[ours.seed == ours.seed.min()].min())
+def _draw_map(run: RunFacts, targets: Sequence[Target], vectors: Embeddings) -> Markup | Undefined:
+    seed, fold = int(vectors.seed.min()), int(vectors.fold[vectors.seed == vectors.seed.min()].min())
     rows = run.record.predictions
-    own = rows.rows_with(method=MODEL, target=targets[0].name)
-    rows = rows.take(own & (rows["seed"] == seed) & (rows["fold"] == fold))
-    embeddings = ours.take((ours.seed == seed) & (ours.fold == fold))
-    _, at, place = np.intersect1d(rows["unit"], embeddings.unit, return_indices=True)
-    some = np.sort(np.random.default_rng(0).permutation(len(at))[:MAX_POINTS])
-    rows, x = rows.take(at[some]), embeddings.x[place[some]]
+    is_model = rows.rows_with(method=MODEL, target=targets[0].name)
+    rows = rows.take(is_model & (rows["seed"] == seed) & (rows["fold"] == fold))
+    embeddings = vectors.take((vectors.seed == seed) & (vectors.fold == fold))
+    _, unit_rows, embedding_rows = np.intersect1d(rows["unit"], embeddings.unit, return_indices=True)
+    drawn_units = np.sort(np.random.default_rng(0).permutation(len(unit_rows))[:MAX_POINTS])
+    rows, x = rows.take(unit_rows[drawn_units]), embeddings.x[embedding_rows[drawn_units]]
     if len(x) < 5:
         return Undefined(f"fold {fold} of seed {seed} has fewer than five test units")
     if not (x.std(0) > 0).any():
         return Undefined(f"the embeddings in fold {fold} of seed {seed} are all the same")
-    flat = tsne_map(x)
+    positions = tsne_map(x)
     marks = {"subject": rows["subject"], "stimulus": rows["stimulus"]}
     if run.record.labels is not None:
         marks = {**_name_labels(run, targets, rows, run.record.labels), **marks}
     axes = Axis("t-SNE 1", ticks=False), Axis("t-SNE 2", ticks=False)
     panels = [
-        Panel(f"Coloured by {what}", _draw_points(flat, values), *axes, 230)
+        Panel(f"Coloured by {what}", _draw_points(positions, values), *axes, 230)
         for what, values in marks.items()
         if len(np.unique(values)) > 1
     ]
     note = (
         f"t-SNE (perplexity {min(30.0, (len(x) - 1) / 3):.0f}, fixed seed) of the last hidden layer for {len(x):,} of "
-        f"{len(at):,} test units in fold {fold} of seed {seed}: each fold has its own network. "
+        f"{len(unit_rows):,} test units in fold {fold} of seed {seed}: each fold has its own network. "
         "Distances between clusters have no meaning; the probes show what can be read from the layer."
     )
     if many := [what for what, values in marks.items() if len(np.unique(values)) > MAX_NAMED]:
         note += f" More than {MAX_NAMED} values have no legend ({join_with_and(many)}): the table has them."
     drawn = figure(panels, f"Embedding map of {_join_names(targets)}", note, columns=len(panels), width=1000)
     head = ("unit", *marks, "t-SNE 1", "t-SNE 2")
-    columns = [rows["unit"].tolist(), *(v.tolist() for v in marks.values()), *np.round(flat, 2).T.tolist()]
+    columns = [rows["unit"].tolist(), *(v.tolist() for v in marks.values()), *np.round(positions, 2).T.tolist()]
     return figure_with_table(drawn, head, list(zip(*columns, strict=True)), note, wide=True)
 
 
@@ -477,14 +476,14 @@ def _name_labels(run: RunFacts, targets: Sequence[Target], rows: Predictions, la
     return variables
 
 
-def _draw_points(flat: np.ndarray, values: np.ndarray) -> list[Any]:
+def _draw_points(positions: np.ndarray, values: np.ndarray) -> list[Any]:
     names = np.unique(values).tolist()
     marks = []
     for k, name in enumerate(name for name in names if name != UNLABELLED):
         chosen = values == name
         symbol = SYMBOLS[k % len(SYMBOLS)] if len(names) <= MAX_NAMED else "circle"
         label = name if len(names) <= MAX_NAMED else ""
-        marks.append(scatter(*flat[chosen].T, colour=k, symbol=symbol, size=2.2, label=label, opacity=0.7))
+        marks.append(scatter(*positions[chosen].T, colour=k, symbol=symbol, size=2.2, label=label, opacity=0.7))
     return marks
 
 

@@ -31,34 +31,34 @@ PIXELS = 700
 
 
 def single_modality_runs(run: RunFacts, singles: Sequence[Path]) -> dict[str, Record]:
-    """Return modality -> the most similar run on this modality alone, with the same protocol, data and seeds. Runs are
-    taken from the folders `singles`, or without these from the folders next to this run's.
+    """Return modality -> record of the most similar run on this modality alone, with the same protocol, data and seeds.
+    Runs are searched in the folders `singles`, or if there are none, in the folders next to this run's.
 
     Raises:
         UsageError: a run of `singles` does not match the run.
         DataError: a folder of `singles` has no record.
     """
-    ours, modalities = run.record.manifest, _list_parts(run.record)
+    manifest, modalities = run.record.manifest, _list_parts(run.record)
     found: dict[str, list[Record]] = {}
     for folder in singles:
         other = read_record(folder)
         check_same([run.record, other])
-        alone = _list_parts(other)
-        if len(alone) != 1 or alone[0] not in modalities:
+        parts = _list_parts(other)
+        if len(parts) != 1 or parts[0] not in modalities:
             what = f"{folder} is not a run of a single modality of this run"
             raise UsageError(what, where="--single-modality", expected=", ".join(modalities))
-        found.setdefault(alone[0], []).append(other)
+        found.setdefault(parts[0], []).append(other)
     if singles or not run.folder or len(modalities) < 2:
-        given = [m for m in modalities if m in found]
-        return {m: min(found[m], key=lambda other: _get_dissimilarity(ours, other.manifest, m)) for m in given}
-    siblings = _find_comparable_runs(ours, run.folder.resolve().parent)
-    first = {}
+        present = [m for m in modalities if m in found]
+        return {m: min(found[m], key=lambda other: _get_dissimilarity(manifest, other.manifest, m)) for m in present}
+    siblings = _find_comparable_runs(manifest, run.folder.resolve().parent)
+    records = {}
     for m in modalities:
         folders = [folder for folder, other in siblings.items() if other.method.modalities == [m]]
-        folders.sort(key=lambda folder: _get_dissimilarity(ours, siblings[folder], m))
+        folders.sort(key=lambda folder: _get_dissimilarity(manifest, siblings[folder], m))
         if record := _read_first_comparable(run.record, folders):
-            first[m] = record
-    return first
+            records[m] = record
+    return records
 
 
 def _list_parts(record: Record) -> list[str]:
@@ -91,7 +91,7 @@ _WAYS = ("with another encoder", "with other pretraining", "with another preset"
 
 
 def _get_dissimilarity(one: Manifest, two: Manifest, modality: str) -> tuple[bool, bool, bool, str]:
-    """Return a key that sorts runs by dissimilarity to `one`: other encoder, other pretraining, other preset, id."""
+    """Return a sort key, the dissimilarity of `two` to `one`: (other encoder, other pretraining, other preset, id)."""
     encoder = one.method.encoders.get(modality) != two.method.encoders.get(modality)
     preset = one.recipe.preset != two.recipe.preset
     return encoder, one.method.pretrainers != two.method.pretrainers, preset, two.id
@@ -144,8 +144,8 @@ def method_predictions(records: Sequence[Record], target: Target) -> MethodPredi
     for t in tables:
         columns = np.stack([t[name] for name in target.columns], 1)
         score.append(columns[np.arange(len(label)), label.astype(int) if target.traits.has_score_per_class else 0])
-        right = t["decision"] == label
-        good.append(right.astype(float) if target.traits.has_classes else -np.abs(t["score"] - label))
+        is_correct = t["decision"] == label
+        good.append(is_correct.astype(float) if target.traits.has_classes else -np.abs(t["score"] - label))
     units, first, code = np.unique(tables[0]["unit"], return_index=True, return_inverse=True)
     size = np.bincount(code)
     about = tables[0].take(first)
@@ -155,7 +155,7 @@ def method_predictions(records: Sequence[Record], target: Target) -> MethodPredi
 
 
 def fusion_section(run: RunFacts, singles: Sequence[Path]) -> SectionBody | Undefined:
-    """Return the section on recordings that all modalities together predict better than one alone."""
+    """Return the section on recordings that the fusion predicts better than any single modality."""
     modalities = _list_parts(run.record)
     if len(modalities) < 2:
         return Undefined("the method reads only one modality, so there is no fusion")
@@ -240,7 +240,7 @@ def _draw_scores(
     ends: tuple[float, float],
 ) -> Panel:
     start, stop, label = predictions.start[rows], predictions.stop[rows], predictions.label[rows]
-    at, long = (start + stop) / 2, float(np.median(stop - start))
+    at, typical_s = (start + stop) / 2, float(np.median(stop - start))
     marks: list[Mark] = []
     y = Axis(target.name, 0, 1)
     title = "Probability of the true class"
@@ -250,12 +250,12 @@ def _draw_scores(
     elif not target.traits.has_score_per_class:
         title = "Score"
         true = np.concatenate([[0], (label == 1).astype(int), [0]])
-        on, off = np.flatnonzero(np.diff(true) == 1), np.flatnonzero(np.diff(true) == -1) - 1
+        first_units, last_units = np.flatnonzero(np.diff(true) == 1), np.flatnonzero(np.diff(true) == -1) - 1
         name = f"label: {run.classes(target)[1]}"
-        middle, wide = (start[on] + stop[off]) / 2, stop[off] - start[on]
-        marks.append(bars(middle, np.ones(len(on)), colour="muted", width=wide, opacity=0.22, label=name))
+        middle, lengths = (start[first_units] + stop[last_units]) / 2, stop[last_units] - start[first_units]
+        marks.append(bars(middle, np.ones(len(first_units)), colour="muted", width=lengths, opacity=0.22, label=name))
         marks.append(rule(y=0.5))
-    breaks = np.flatnonzero(start[1:] > stop[:-1] + 0.5 * long) + 1  # lines break where nothing was scored
+    breaks = np.flatnonzero(start[1:] > stop[:-1] + 0.5 * typical_s) + 1  # lines break where nothing was scored
     for k, variant in enumerate(("fusion", *(f"{m} alone" for m in modalities))):
         score = predictions.score[k, rows]
         x, score = (at, score) if len(rows) > 1 else (np.array(ends), score.repeat(2))

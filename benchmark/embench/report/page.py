@@ -38,7 +38,7 @@ LONG_CELL = 30
 
 @dataclass(frozen=True)
 class SectionBody:
-    """The content of a section; `missing`: target, or another part, that cannot be shown -> the reason."""
+    """The content of a section; `missing`: name of a target or part that cannot be shown -> the reason."""
 
     markup: Markup
     missing: Mapping[str, str] = field(default_factory=dict)
@@ -59,7 +59,7 @@ class Section:
 
     @property
     def markup(self) -> Markup:
-        """The content, empty where it is undefined."""
+        """The content; empty if it is undefined."""
         if isinstance(self.body, Undefined):
             return Markup()
         return self.body.markup if isinstance(self.body, SectionBody) else self.body
@@ -101,14 +101,14 @@ def by_target(
 def by_labelled_target(
     run: RunFacts, part: Callable[[RunFacts, Target], Markup | Undefined], *, narrow: bool = False
 ) -> SectionBody | Undefined:
-    """Return `by_target` for parts that need labels; undefined where the record has no labels."""
+    """Return `by_target` for parts that need labels; undefined if the record has no labels."""
     return by_target(run, part, narrow=narrow) if run.record.labels is not None else NO_LABELS
 
 
 def join_named(
     parts_by_name: Mapping[str, Markup | Undefined], *before: Markup, narrow: bool = False
 ) -> SectionBody | Undefined:
-    """Return the body of a section with named parts; their names are shown if there are several. See `by_target`."""
+    """Return the body of a section with parts by name; several parts get their names as headings. See `by_target`."""
     missing = {name: one.reason for name, one in parts_by_name.items() if isinstance(one, Undefined)}
     if len(missing) == len(parts_by_name) and len(set(missing.values())) == 1:
         return Undefined(next(iter(missing.values())))

@@ -71,13 +71,13 @@ def headline_section(run: RunFacts) -> SectionBody | Undefined:
     drawings = {target.name: _describe_headline(run, target) for target in run.targets}
     texts = [texts for _, texts in drawings.values()]
     shared = [text for text in texts[0] if all(text in others for others in texts)] if texts else []
-    own = {
+    parts = {
         name: drawn
         + Markup(as_html(run.summaries[name], every=True))  # noqa: S704  as `as_html` escaped it
         + join_parts(paragraph(text) for text in texts if text not in shared)
         for name, (drawn, texts) in drawings.items()
     }
-    body = join_named(own)
+    body = join_named(parts)
     if isinstance(body, Undefined):
         return body
     return replace(body, markup=join_parts([body.markup, *map(paragraph, shared), _list_exploratory(run)]))
@@ -172,31 +172,28 @@ def scores_by_subject(run: RunFacts, target: Target) -> Markup | Undefined:
     names = leave_one_out(joined[MODEL].tested_subjects(), {}).subjects
     by_seed = [_compute_within_subject(run, target, Joined({s: f})) for s, f in joined[MODEL].seeds.items()]
     seeds = np.array([np.full(len(names), np.nan) if values is None else values for values in by_seed])
-    known = np.flatnonzero(np.isfinite(model))
-    order = known[np.argsort(-model[known], kind="stable")]
+    scored = np.flatnonzero(np.isfinite(model))
+    order = scored[np.argsort(-model[scored], kind="stable")]
     low, high = seeds[:, order].min(0), seeds[:, order].max(0)
-    at = np.arange(len(order))
+    positions = np.arange(len(order))
     chance = metric_facts(metric).chance or 0.0
     named = "model, lowest and highest seed" if len(seeds) > 1 else "model"
-    marks = [rule(x=chance, label="chance"), error_bars(at, model[order], low, high, across=True, label=named)]
+    marks = [rule(x=chance, label="chance"), error_bars(positions, model[order], low, high, across=True, label=named)]
     head, columns = ["subject", "model", "lowest seed", "highest seed"], [model[order], low, high]
     control, _ = run.scores.find_strongest_model(target.name, metric) or (None, None)
-    theirs = _compute_within_subject(run, target, joined[control]) if control in joined else None
-    if control and theirs is not None:
+    control_scores = _compute_within_subject(run, target, joined[control]) if control in joined else None
+    if control and control_scores is not None:
         strongest = f"strongest model without a signal: {label(control)}"
-        marks.append(scatter(theirs[order], at, colour=1, symbol="diamond", size=3.5, label=strongest))
+        marks.append(scatter(control_scores[order], positions, colour=1, symbol="diamond", size=3.5, label=strongest))
         head.append(label(control))
-        columns.append(theirs[order])
+        columns.append(control_scores[order])
     panel = Panel("", marks, Axis(metric), Axis("subject", names=names[order].tolist()), 15.0 * len(order))
     left_out = names[~np.isfinite(model)].tolist()
-    beyond = int((model[order] > chance).sum())
-    note = f"{metric} of each subject, averaged over folds and seeds. {beyond} of {len(order)} are above chance."
+    above_chance = int((model[order] > chance).sum())
+    note = f"{metric} of each subject, averaged over folds and seeds. {above_chance} of {len(order)} are above chance."
     primary_metric = run.scores.primary_metrics[target.name]
-    if (
-        control
-        and theirs is not None
-        and is_by_construction(run.scores.get_score(target.name, primary_metric, control))
-    ):
+    primary_score = run.scores.get_score(target.name, primary_metric, control) if control else None
+    if control and control_scores is not None and is_by_construction(primary_score):
         note += f" The primary metric holds constant what the model ({label(control)}) uses; this metric does not."
     if left_out:
         note += f" Without a score, because their labels do not vary: {', '.join(left_out)}."
@@ -206,7 +203,7 @@ def scores_by_subject(run: RunFacts, target: Target) -> Markup | Undefined:
 
 
 def _compute_within_subject(run: RunFacts, target: Target, joined: Joined) -> np.ndarray | None:
-    """Return the within-subject score of each tested subject, (P,); None where no subject has one."""
+    """Return the within-subject score of each tested subject, (subjects,); None if no subject has one."""
     groups = run.record.groups
     found, _ = estimate(target.traits.within_metric, joined, target, leave_one_out(joined.tested_subjects(), groups))
     return found.subject_values if isinstance(found, Estimate) else None
@@ -389,7 +386,7 @@ def facts_section(run: RunFacts) -> Markup:
 
 
 def _count_subjects(run: RunFacts) -> Markup:
-    """Return a table with the numbers of training, validation and test subjects, and of the folds that have them."""
+    """Return a table with a row for each split into training, validation and test subjects, and its number of folds."""
     subjects: dict[tuple[str, str], dict[str, set[str]]] = {}
     for row in run.record.folds:
         if row["fold"] != "":
@@ -446,15 +443,12 @@ def _quality_table(
     run: RunFacts, store: Store, target: Target, modalities: Sequence[str]
 ) -> tuple[Markup, dict[str, str]]:
     """Return a table of a target's scores by tercile of signal quality, and modality -> why it has no terciles."""
-    ours = select_labelled_predictions(run, target)
-    ids = np.unique(ours["unit"])
+    predictions = select_labelled_predictions(run, target)
+    ids = np.unique(predictions["unit"])
     rows: list[tuple[Any, ...]] = []
     silent: dict[str, str] = {}
-    metrics = [
-        run.scores.primary_metrics[target.name],
-        "auroc" if target.traits.has_classes else target.traits.within_metric,
-    ]
-    metrics = list(dict.fromkeys(metrics))
+    second = "auroc" if target.traits.has_classes else target.traits.within_metric
+    metrics = list(dict.fromkeys([run.scores.primary_metrics[target.name], second]))
     for modality in modalities:
         index = compute_unit_quality(store, modality, ids.tolist())
         if isinstance(index, Undefined):
@@ -470,12 +464,12 @@ def _quality_table(
                 rows.append((f"{modality}, {name}", None, 0, 0, None, None, None, None, "no units: too many are equal"))
                 continue
             span = f"{index[in_third].min():.2f} to {index[in_third].max():.2f}"
-            some = ours.take(np.isin(ours["unit"], ids[in_third]))
-            people = len(np.unique(some["subject"]))
+            selected = predictions.take(np.isin(predictions["unit"], ids[in_third]))
+            people = len(np.unique(selected["subject"]))
             rows += [
                 (f"{modality}, {name}", span, int(in_third.sum()), people, metric, *score_cells(found))
                 for metric in metrics
-                if (found := score_of_part(run, target, metric, some, unit_length(ids))) is not None
+                if (found := score_of_part(run, target, metric, selected, unit_length(ids))) is not None
             ]
     heads = ("signal", "index", "units", "subjects", "score", "mean", "low", "high", "remarks")
     table = html_table(heads, rows, f"Scores of {target.name} by the quality of signals") if rows else Markup()
@@ -492,14 +486,14 @@ def score_cells(score: Estimate | Undefined) -> tuple[Any, ...]:
 def select_labelled_predictions(run: RunFacts, target: Target) -> Predictions:
     """Select the method's predictions of labelled units. The record must have labels."""
     table = run.record.predictions
-    ours = table.take(table.rows_with(method=MODEL, target=target.name))
-    return ours.take(np.isfinite(labels_of(ours, run.record.labels, target)))  # type: ignore[arg-type]
+    predictions = table.take(table.rows_with(method=MODEL, target=target.name))
+    return predictions.take(np.isfinite(labels_of(predictions, run.record.labels, target)))  # type: ignore[arg-type]
 
 
 def score_of_part(
     run: RunFacts, target: Target, metric: str, some: Predictions, length_s: float
 ) -> Estimate | Undefined | None:
-    """Compute a score with its interval from some of a run's predictions; None where the metric does not apply.
+    """Compute a score with its interval from some of a run's predictions; None if the metric does not apply.
 
     Args:
         some: a part of `select_labelled_predictions`.
@@ -527,8 +521,8 @@ _GROUPS_NOTE = (
 
 
 class GroupScore(NamedTuple):
-    """The score of a group of subjects, or the difference between two groups: a recorded fact such as `sex`, its value,
-    the number of tested subjects with this value, metric and score."""
+    """The score of a group of subjects, or the difference between the scores of two groups. `fact`: a recorded fact
+    such as `sex`; `group`: its value; `subjects`: number of tested subjects with this value."""
 
     fact: str
     group: str
@@ -568,8 +562,8 @@ def group_scores(run: RunFacts, target: Target, known: Mapping[str, Mapping[str,
     Args:
         known: subject -> recorded facts.
     """
-    ours = select_labelled_predictions(run, target)
-    length_s, tested = unit_length(np.unique(ours["unit"])), np.unique(ours["subject"]).tolist()
+    predictions = select_labelled_predictions(run, target)
+    length_s, tested = unit_length(np.unique(predictions["unit"])), np.unique(predictions["subject"]).tolist()
     for fact in sorted({fact for facts in known.values() for fact in facts}):
         group_of = {subject: value for subject in tested if (value := known.get(subject, {}).get(fact))}
         groups = sorted(value for value, subjects in Counter(group_of.values()).items() if subjects >= SMALLEST_GROUP)
@@ -579,7 +573,8 @@ def group_scores(run: RunFacts, target: Target, known: Mapping[str, Mapping[str,
             found = []
             for group in groups:
                 members = [subject for subject, value in group_of.items() if value == group]
-                score = score_of_part(run, target, metric, ours.take(np.isin(ours["subject"], members)), length_s)
+                rows = predictions.take(np.isin(predictions["subject"], members))
+                score = score_of_part(run, target, metric, rows, length_s)
                 if score is not None:
                     found.append(GroupScore(fact, group, len(members), metric, score))
             yield from found
@@ -588,7 +583,7 @@ def group_scores(run: RunFacts, target: Target, known: Mapping[str, Mapping[str,
 
 
 def _subtract(one: GroupScore, other: GroupScore) -> GroupScore | None:
-    """Return the difference between the scores of two groups; None where one has no score or no standard error."""
+    """Return the difference between the scores of two groups; None if one has no score or no standard error."""
     a, b = one.score, other.score
     if isinstance(a, Undefined) or isinstance(b, Undefined) or a.error is None or b.error is None:
         return None
@@ -611,7 +606,7 @@ _NONE = "No from-scratch or feature run lies beside the folder of this run."
 
 def comparison_section(run: RunFacts) -> Markup | None:
     """Return the gains of a pretrained run over the same network from scratch and over handcrafted features, on each
-    target. Return None where nothing is pretrained, and in a report for others."""
+    target. Return None if nothing is pretrained, or if the report is for others."""
     keys, seeds = make_reference_keys(run.manifest), run.manifest.seeds
     if run.for_others or run.submission or not keys.wants:
         return None
