@@ -52,8 +52,8 @@ class AurocWithin(SubjectMetric):
     title = "AUROC within subject"
     short = "AUROC within"
     about = (
-        "The AUROC within each test subject who has both classes, averaged over seeds, then over subjects. A "
-        "clock may score high where tasks came in one order."
+        "The AUROC within each test subject who has both classes, averaged over seeds, then over subjects. Time "
+        "since the start may score high where tasks came in one order."
     )
     chance_level = 0.5
     range: ClassVar[tuple[float, float]] = (0.0, 1.0)
@@ -144,8 +144,8 @@ class Accuracy(ConfusionMetric):
     frequencies of the classes: compare it with `chance`, never across datasets."""
 
     about = (
-        "The share of decisions that are right. It depends on where decisions are cut and on how frequent "
-        "the classes are."
+        "The proportion of correct decisions. It depends on the threshold of decisions and on how frequent the classes "
+        "are."
     )
 
     def score_confusion(self, confusion: np.ndarray) -> np.ndarray:
@@ -442,7 +442,7 @@ class CccWithinRecording(SubjectMetric):
     short = "CCC in recording"
     about = (
         "Lin's concordance of predictions and labels within each recording, averaged over a test subject's recordings, "
-        "then over subjects. A film's curve may score high where all saw the same films."
+        "then over subjects. The mean curve of a stimulus may score high where all saw the same stimuli."
     )
     chance_level = 0.0
     range: ClassVar[tuple[float, float]] = (-1.0, 1.0)
@@ -474,8 +474,8 @@ class CccPooled(Metric):
     title = "pooled CCC"
     short = "CCC pooled"
     about = (
-        "Lin's concordance over all test subjects of a fold at once, averaged over folds. It also pays for knowing who "
-        "was recorded and which film was on; papers report it."
+        "Lin's concordance over all test subjects of a fold at once, averaged over folds. It also rewards "
+        "recognising the subject and the stimulus. Papers report it."
     )
     chance_level = 0.0
     range: ClassVar[tuple[float, float]] = (-1.0, 1.0)
@@ -509,8 +509,8 @@ class PearsonWithin(SubjectMetric):
     title = "correlation within subject"
     short = "Pearson within"
     about = (
-        "Pearson's correlation of predictions and labels within each test subject, averaged over subjects. A clock or "
-        "a film's curve may score high."
+        "Pearson's correlation of predictions and labels within each test subject, averaged over subjects. Time "
+        "since the start, or the mean curve of a stimulus, may score high."
     )
     chance_level = 0.0
     range: ClassVar[tuple[float, float]] = (-1.0, 1.0)
@@ -537,7 +537,7 @@ class KappaQuadratic(CccPooled):
     short = "weighted kappa"
     about = (
         "Cohen's kappa with quadratic weights of predictions, rounded to whole numbers, over all test subjects of a "
-        "fold at once. It also pays for knowing who was recorded and which film was on."
+        "fold at once. It also rewards recognising the subject and the stimulus."
     )
 
     def __call__(self, units: Units) -> float | Undefined:
@@ -562,8 +562,8 @@ class Mae(MeanError):
 
     title = "MAE"
     about = (
-        "Mean absolute error of predicted values, in units of the label. It also pays for knowing who was recorded and "
-        "which film was on."
+        "Mean absolute error of predicted values, in units of the label. It also rewards recognising the subject and "
+        "the stimulus."
     )
     range: ClassVar[tuple[float, float]] = (0.0, float("inf"))
     kinds: ClassVar[frozenset[str]] = frozenset({"value"})
@@ -592,7 +592,7 @@ class MaeMacro(Metric):
     short = "macro MAE"
     about = (
         "Mean absolute error of predictions, rounded to whole numbers, for each rating that occurs, averaged over "
-        "ratings. It also pays for knowing who was recorded and which film was on."
+        "ratings. It also rewards recognising the subject and the stimulus."
     )
     range: ClassVar[tuple[float, float]] = (0.0, float("inf"))
     direction: ClassVar[Literal["higher", "lower"]] = "lower"
@@ -644,8 +644,8 @@ class Rmse(MeanError):
 
     title = "RMSE"
     about = (
-        "Root mean squared error of predicted values, in units of the label. It also pays for knowing who was recorded "
-        "and which film was on."
+        "Root mean squared error of predicted values, in units of the label. It also rewards recognising the subject "
+        "and the stimulus."
     )
     range: ClassVar[tuple[float, float]] = (0.0, float("inf"))
     kinds: ClassVar[frozenset[str]] = frozenset({"value"})

@@ -55,7 +55,7 @@ def find_files(text: str) -> tuple[Path, ...]:
         return _find_in_folder(path, text)
     if path.is_file():
         if path.suffix != ".safetensors":
-            raise UsageError("these weights are no safetensors file", where=text, expected=EXPECTED, hint=_CONVERT)
+            raise UsageError("these weights are not a safetensors file", where=text, expected=EXPECTED, hint=_CONVERT)
         return (_check_readable(path),)
     hub_name = _HUB.fullmatch(text)
     if hub_name is None:

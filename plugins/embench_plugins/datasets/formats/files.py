@@ -121,12 +121,12 @@ def read_table(
 
 
 def to_numbers(read: pd.DataFrame, path: Path, *, expected: str, hint: str) -> pd.DataFrame:
-    """Return columns of a table read from `path` as float64. Raises DataError with the first cell that is no number."""
+    """Return the columns of a table read from `path` as float64. Raises DataError for a cell that is not a number."""
     converted = {}
     for name in read.columns:
         values = pd.to_numeric(read[name], errors="coerce")
         if wrong := read.index[values.isna() & read[name].notna()].tolist():
-            what = f"column {name}, row {wrong[0] + 1}: `{str(read[name][wrong[0]])[:40]}` is no number"
+            what = f"column {name}, row {wrong[0] + 1}: `{str(read[name][wrong[0]])[:40]}` is not a number"
             raise DataError(what, where=str(path), expected=expected, hint=hint)
         converted[name] = values.astype(np.float64)
     return pd.DataFrame(converted, index=read.index)

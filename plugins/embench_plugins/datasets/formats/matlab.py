@@ -91,7 +91,7 @@ def check(content: bytes, names: Collection[str] | None = None) -> list[str]:
     while at < len(content):
         kind, size = struct.unpack_from(f"{file.order}II", content, at)
         if kind != MATRIX or at + 8 + size > len(content):
-            raise ValueError("something in it is no variable")
+            raise ValueError("one of its parts is not a variable")
         name = file.read_header(at + 8, at + 8 + size).name
         if names is None or name in names:
             file.check_matrix(at + 8, at + 8 + size, 0)
@@ -104,7 +104,7 @@ def _find_order(content: bytes) -> str:
     if content[:8] == HDF or content[512:520] == HDF:
         raise ValueError("this is a MATLAB file of version 7.3; in MATLAB, save(name, '-v7') makes one that is read")
     if content[126:128] not in (b"IM", b"MI"):
-        raise ValueError("this is no MATLAB file of version 5")
+        raise ValueError("this is not a MATLAB file of version 5")
     return "<" if content[126:128] == b"IM" else ">"
 
 
@@ -210,10 +210,9 @@ def open_matlab(path: Path) -> Iterator[Callable[[Channels], Sequence[Track]]]:
     def tracks(layout: Channels) -> list[Track]:
         content = _read_content(path, layout)
         if layout.array is None:
-            held = ", ".join(sorted(name for name in content if not name.startswith("_")))
-            raise DataError(
-                f"which of {held} holds the samples?", where=str(path), expected="`array` of the channels, as in o.data"
-            )
+            listed = ", ".join(sorted(name for name in content if not name.startswith("_")))
+            what = f"which of {listed} contains the samples?"
+            raise DataError(what, where=str(path), expected="`array` of the channels, as in o.data")
         data = np.asarray(_find_within(path, content, layout.array))
         if data.ndim != 2 or not data.size or data.dtype.kind not in "iufb":
             raise DataError(f"`{layout.array}` is {data.dtype} {data.shape}", where=str(path), expected="a matrix")

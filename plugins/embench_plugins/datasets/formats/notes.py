@@ -47,7 +47,7 @@ def read_header(path: Path, zone: tzinfo | None = None) -> Header:
         fixed = file.read(256)
         width = {b"\xffBIOSEMI": 3, b"0       ": 2}.get(fixed[:8])
         if width is None or len(fixed) < 256:
-            raise damaged_error(path, "this is no EDF or BDF file")
+            raise damaged_error(path, "this is not an EDF or BDF file")
         try:
             records, record_s, count = int(fixed[236:244]), float(fixed[244:252]), int(fixed[252:256])
             fields = file.read(256 * count) if 0 < count <= 4096 else b""

@@ -48,7 +48,7 @@ def parse_zone(text: str) -> tzinfo:
     try:
         return ZoneInfo(text)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ValueError(f"`{text}` is no time zone: write Europe/Berlin or UTC+1, for example") from error
+        raise ValueError(f"`{text}` is not a time zone: write Europe/Berlin or UTC+1, for example") from error
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Clock:
             return at - self.start
         except (ValueError, OverflowError, OSError) as error:
             unclear = isinstance(error, _UnclearError)
-            what = f"is not clear: {error}" if unclear else "is no time"
+            what = f"is not clear: {error}" if unclear else "is not a time"
             raise DataError(
                 f"line {line}, column {column}: `{text[:40]}` {what}", where=str(path), expected=EXPECTED
             ) from None
@@ -95,7 +95,7 @@ class Clock:
         """Return a duration in seconds; NaN for an empty cell. Raises DataError that names the cell."""
         value = tables.parse_number(text)
         if not math.isfinite(value) and text.lower() not in tables.MISSING:
-            what = f"line {line}, column {column}: `{text[:40]}` is no number of seconds"
+            what = f"line {line}, column {column}: `{text[:40]}` is not a number of seconds"
             raise DataError(what, where=str(path), expected="seconds, such as 40")
         return value
 

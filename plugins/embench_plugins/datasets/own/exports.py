@@ -501,7 +501,7 @@ def _read_events(lines: Sequence[str], path: Path) -> dict[int, dict[str, str]]:
             if re.fullmatch(r"-?\d{1,15}", text := cells.get(name, "")):
                 cells[f"{name} in s"] = f"{int(text) / 10_000:.4f}"
             elif name == "Time" and cells:
-                what = f"line {number}, column Time: `{text[:40]}` is no time"
+                what = f"line {number}, column Time: `{text[:40]}` is not a time"
                 raise DataError(what, where=str(path), expected="tenths of milliseconds", hint="copy the log again")
         found |= {number: cells} if cells else {}
     return found

@@ -607,8 +607,9 @@ class Labels:
         if spec.classes is None:
             value = tables.parse_number(text)
             if math.isnan(value) and text.lower() not in tables.MISSING:
+                what = f"label {name}: `{text[:40]}` is not a number"
                 hint = f"write `classes` of label {name}, if these are names"
-                raise DataError(f"`{text[:40]}` is no number of {name}", where=where, expected="a number", hint=hint)
+                raise DataError(what, where=where, expected="a number", hint=hint)
             if value in spec.missing:
                 return math.nan
             if math.isfinite(value):

@@ -507,7 +507,7 @@ def _parse_numbers(column: pd.Series, name: str, path: Path, before: int, own: O
     values = pd.to_numeric(parse_marked_numbers(column), errors="coerce")
     if wrong := np.flatnonzero((values.isna() & column.notna()).to_numpy()).tolist():
         raise DataError(
-            f"column {name}, row {before + wrong[0] + 1}: `{str(column.iloc[wrong[0]])[:40]}` is no number",
+            f"column {name}, row {before + wrong[0] + 1}: `{str(column.iloc[wrong[0]])[:40]}` is not a number",
             where=str(path),
             expected="numbers, and empty cells where samples were lost",
         )
@@ -535,7 +535,7 @@ def _parse_times(column: pd.Series, own: OwnChannels, path: Path, zone: tzinfo) 
         at, absolute = (parsed - pd.Timestamp(0, tz="UTC")).dt.total_seconds().to_numpy(np.float64), True
     if wrong := np.flatnonzero(~np.isfinite(at)).tolist():
         raise DataError(
-            f"column {own.time}, row {wrong[0] + 1}: `{str(column.iloc[wrong[0]])[:40]}` is no time",
+            f"column {own.time}, row {wrong[0] + 1}: `{str(column.iloc[wrong[0]])[:40]}` is not a time",
             where=str(path),
             expected="numbers, or dates such as 2024-03-01 14:05:00.250",
         )

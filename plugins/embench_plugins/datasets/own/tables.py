@@ -326,7 +326,7 @@ def _read_first_lines(path: Path) -> list[str]:
 
 
 def _encoding_error(path: Path) -> DataError:
-    return DataError("this is no text, or has a line of over 64 kB", where=str(path), hint=AGAIN)
+    return DataError("this is not text, or has a line of over 64 kB", where=str(path), hint=AGAIN)
 
 
 @contextmanager
