@@ -37,7 +37,7 @@ def missing_dataset_error(root: Path, title: str, *, expected: str, hint: str) -
 
 
 def find_data_folder(root: Path, pattern: str) -> Path:
-    """Return the folder in which a name of `pattern` lies: the given one, or one inside it, as an archive unpacks."""
+    """Return the folder with a file of `pattern`: `root`, or the subfolder that unpacking an archive made."""
     deeper = sorted(root.glob(f"*/{pattern}")) if root.is_dir() else []
     return deeper[0].parent if deeper and not any(root.glob(pattern)) else root
 
@@ -66,7 +66,7 @@ def make_session_recording(
 def collect_findings(
     found: Sequence[str], people: Sequence[str], where: Path, list_findings: Callable[[str], Iterable[Finding]]
 ) -> list[Finding]:
-    """Return findings on a folder: the release's `people` who are not in `found`, and what `list_findings` yields for
+    """Return findings on a folder: one for each of `people` who is not in `found`, and what `list_findings` yields for
     each subject in `found`. A DataError of a subject becomes a finding."""
     findings = []
     if missing := [person for person in people if person not in found]:

@@ -85,7 +85,7 @@ def check(content: bytes, names: Collection[str] | None = None) -> list[str]:
     """Check that the variables `names` of an unpacked file (None: all) are undamaged, and return their names.
 
     Raises:
-        ValueError: something is not what its header says, or of a kind that is not read (sparse, functions, classes).
+        ValueError: a variable contradicts its header, or is of an unsupported kind (sparse, functions, classes).
     """
     file, at, found = _Checker(content, _find_order(content)), 128, []
     while at < len(content):
@@ -123,8 +123,8 @@ class _Checker:
     order: str
 
     def read_element(self, at: int, stop: int, kinds: Collection[int]) -> tuple[int, int, int, int]:
-        """Return the element before `stop`: its kind, the byte of its data, its size, and the byte of the next
-        element."""
+        """Return the element at byte `at`: its kind, the first byte and size of its data, and the next element's first
+        byte."""
         if at + 8 > stop:
             raise ValueError("it ends inside a variable")
         kind, size = struct.unpack_from(f"{self.order}II", self.content, at)
@@ -181,8 +181,8 @@ class _Checker:
             raise ValueError(f"`{head.name}` is of a kind that is not read ({head.form})")
 
     def count_fields(self, at: int, stop: int, *, named: bool) -> tuple[int, int]:
-        """Return the number of fields of a struct, or of an object, which has a class name (`named`), and the byte at
-        which their values begin."""
+        """Return the number of fields of a struct and the byte at which their values begin. With `named` it is an
+        object, which begins with the name of its class."""
         if named:
             at = self.read_element(at, stop, (INT8,))[3]
         _, first, size, at = self.read_element(at, stop, (INT32,))

@@ -353,8 +353,8 @@ def put_on_even_grid(stamps: np.ndarray, nominal: float, origin: float) -> tuple
 
 
 def _find_stream_stretches(stamps: np.ndarray, nominal: float) -> tuple[list[int], float]:
-    """Return the positions of the first sample, of samples before which others were lost, and the end; and the step
-    between samples in s."""
+    """Return the borders of stretches without lost samples (first sample of each, then the number of samples), and the
+    step between samples in s."""
     n = len(stamps)
     far = max(1, min(n - 1, round(_SLOPE_S * nominal)))
     step = float(np.median(stamps[far:] - stamps[:-far])) / far if n > 1 else 1 / nominal
@@ -390,7 +390,7 @@ def _read_entry(info: Any, key: str) -> str:
 
 
 def _check_whole(path: Path) -> None:
-    """Raise DataError if a file ends within a chunk: pyxdf would read only what precedes it."""
+    """Raise DataError if a file ends within a chunk, since pyxdf would ignore that chunk."""
     size = path.stat().st_size
     with path.open("rb") as file:
         at = len(file.read(4))
@@ -670,7 +670,7 @@ def _count_frames(path: Path, header: Any) -> int:
 
 
 def _find_signal_files(path: Path) -> list[str]:
-    """The signal files that a WFDB header names."""
+    """Return the names of the signal files in a WFDB header."""
     with path.open("rb") as file:
         text = file.read(1 << 20).decode("latin1")  # a header has a line a channel
     rows = [line.split() for line in text.splitlines() if line.strip() and not line.startswith("#")]

@@ -84,7 +84,7 @@ class Tables:
         wanted: Sequence[str],
         where: str,
     ) -> pd.DataFrame:
-        """Return the rows of a recording: those whose key columns have its facts.
+        """Return the rows of a table whose key columns have the facts of a recording.
 
         Args:
             spec: the part of the description with the key columns.
