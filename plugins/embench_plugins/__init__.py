@@ -1,1 +1,1 @@
-"""Bundled plugins."""
+"""The bundled plugins: readers of datasets, encoders, fusions, pretrainers, metrics and observers."""

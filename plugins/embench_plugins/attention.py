@@ -22,7 +22,7 @@ weight: in total 37 GB for a batch of 256 windows of 1,280 samples in the two la
 class Attention(nn.Module):
     """Multi-head attention of `x` (B, N, D) to the tokens of `context` (B, K, D): returns (B, N, D).
 
-    `mask` (B, K) is True where a token of the context counts; each sample of the batch needs at least one.
+    `mask` (B, K) is True where a token of the context counts. Each sample of the batch needs at least one such token.
     """
 
     def __init__(self, dim: int, heads: int, dropout: float) -> None:
@@ -71,11 +71,11 @@ class Layer(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, mask: Tensor | None = None, context: Tensor | None = None) -> Tensor:
-        """Return `x` (B, N, D) after one layer. On a CPU, batches that need too much memory are computed in parts,
-        whose arrays are computed again for the gradient.
+        """Return `x` (B, N, D) after one layer. On a CPU, batches that need too much memory are computed in parts. The
+        arrays of each part are computed again in the backward pass, to save memory.
 
         Args:
-            mask: bool, True where a token counts: (B, K) of `context` where there is one, else (B, N) of `x`.
+            mask: bool, True where a token counts; (B, K) for `context`, or (B, N) for `x` if `context` is None.
             context: (B, K, D) tokens to attend to; None: `x` attends to itself.
         """
         count = self._parts(x, context)

@@ -1,4 +1,4 @@
-"""The bundled metrics: first those of classes, then those of continuous targets and of rating scales.
+"""The bundled metrics: first for classes, then for continuous targets and rating scales.
 
 Each metric is one class, whose name in `registry.yaml` is its own in lower case. Its docstring gives the definition,
 the source and what the score depends on.
@@ -52,8 +52,8 @@ class AurocWithin(SubjectMetric):
     title = "AUROC within subject"
     short = "AUROC within"
     about = (
-        "The AUROC within each test subject who has both classes, averaged over seeds, then over subjects. A "
-        "clock may score high where tasks came in one order."
+        "The AUROC within each test subject who has both classes, averaged over seeds, then over subjects. Time "
+        "since the start may score high where tasks came in one order."
     )
     chance_level = 0.5
     range: ClassVar[tuple[float, float]] = (0.0, 1.0)
@@ -61,7 +61,7 @@ class AurocWithin(SubjectMetric):
     undefined_reason = "no_subject_with_both_classes"
 
     def score_subjects(self, units: Units, subjects: np.ndarray) -> np.ndarray:
-        """Return (P,) each subject's AUROC, NaN for one with one class."""
+        """Return the AUROC of each subject (P,), NaN for a subject with one class only."""
         return auroc_by_subject(units, subjects)
 
 
@@ -141,11 +141,11 @@ class BalancedAccuracy(ConfusionMetric):
 
 class Accuracy(ConfusionMetric):
     """Proportion of units whose decision equals the label, 0 to 1. Undefined without units. It depends on the
-    frequencies of the classes: compare it with `chance`, never across datasets."""
+    frequencies of the classes: compare it with `compute_chance`, never across datasets."""
 
     about = (
-        "The share of decisions that are right. It depends on where decisions are cut and on how frequent "
-        "the classes are."
+        "The proportion of correct decisions. It depends on the threshold of decisions and on how frequent the classes "
+        "are."
     )
 
     def score_confusion(self, confusion: np.ndarray) -> np.ndarray:
@@ -181,8 +181,8 @@ class F1Macro(ConfusionMetric):
         return np.where((labels > 0).sum(1) > 1, mean, np.nan)
 
     def compute_chance(self, units: Units) -> float:
-        """Return the score of random decisions that follow the labels' proportions: the best that random decisions
-        reach, as the mean of 2pq / (p + q) for proportions p of labels and q of decisions is largest at q = p."""
+        """Return the F1 of random decisions in the labels' proportions. No other proportions give random decisions a
+        higher F1: with p of labels and q of decisions, the mean of 2pq / (p + q) is largest at q = p."""
         return 1.0 / float((class_proportions(units) > 0).sum())
 
 
@@ -241,7 +241,7 @@ class PrecisionMacro(ConfusionMetric):
         return np.where((labels > 0).sum(1) > 1, mean, np.nan)
 
     def compute_chance(self, units: Units) -> float:
-        """Return the chance level: random decisions give each decided class its proportion as precision."""
+        """Return 1 / the number of classes that occur: the precision of a random decision is the class's proportion."""
         return 1.0 / float((class_proportions(units) > 0).sum())
 
 
@@ -269,7 +269,7 @@ class SensitivitySpecificity(ConfusionMetric):
         return np.where(occurring.any(1), mean, np.nan)
 
     def compute_chance(self, units: Units) -> float:
-        """Return 0.5: whatever the proportions of random decisions, one part gains what the other loses."""
+        """Return 0.5: random decisions that raise the sensitivity lower the specificity by as much."""
         return 0.5
 
 
@@ -304,7 +304,7 @@ class Mcc(ConfusionMetric):
 
 
 class MeanError(Metric):
-    """A mean of the units' errors; lower is better. Subclasses define `compute_errors` and `chance`."""
+    """A mean of the units' errors; lower is better. Subclasses define `compute_errors` and `compute_chance`."""
 
     direction: ClassVar[Literal["higher", "lower"]] = "lower"
 
@@ -423,7 +423,7 @@ class Ccc(SubjectMetric):
     undefined_reason = "no_varying_subject"
 
     def score_subjects(self, units: Units, subjects: np.ndarray) -> np.ndarray:
-        """Return (P,) each subject's concordance, NaN for one whose labels do not vary."""
+        """Return the concordance of each subject (P,), NaN for a subject whose labels do not vary."""
         return concordance_by_subject(units, subjects)
 
 
@@ -442,7 +442,7 @@ class CccWithinRecording(SubjectMetric):
     short = "CCC in recording"
     about = (
         "Lin's concordance of predictions and labels within each recording, averaged over a test subject's recordings, "
-        "then over subjects. A film's curve may score high where all saw the same films."
+        "then over subjects. The mean curve of a stimulus may score high where all saw the same stimuli."
     )
     chance_level = 0.0
     range: ClassVar[tuple[float, float]] = (-1.0, 1.0)
@@ -474,8 +474,8 @@ class CccPooled(Metric):
     title = "pooled CCC"
     short = "CCC pooled"
     about = (
-        "Lin's concordance over all test subjects of a fold at once, averaged over folds. It also pays for knowing who "
-        "was recorded and which film was on; papers report it."
+        "Lin's concordance over all test subjects of a fold at once, averaged over folds. It also rewards "
+        "recognising the subject and the stimulus. Papers report it."
     )
     chance_level = 0.0
     range: ClassVar[tuple[float, float]] = (-1.0, 1.0)
@@ -509,8 +509,8 @@ class PearsonWithin(SubjectMetric):
     title = "correlation within subject"
     short = "Pearson within"
     about = (
-        "Pearson's correlation of predictions and labels within each test subject, averaged over subjects. A clock or "
-        "a film's curve may score high."
+        "Pearson's correlation of predictions and labels within each test subject, averaged over subjects. Time "
+        "since the start, or the mean curve of a stimulus, may score high."
     )
     chance_level = 0.0
     range: ClassVar[tuple[float, float]] = (-1.0, 1.0)
@@ -518,7 +518,7 @@ class PearsonWithin(SubjectMetric):
     undefined_reason = "no_varying_subject"
 
     def score_subjects(self, units: Units, subjects: np.ndarray) -> np.ndarray:
-        """Return (P,) each subject's correlation, NaN for one whose labels do not vary."""
+        """Return the correlation of each subject (P,), NaN for a subject whose labels do not vary."""
         return correlation_by_subject(units, subjects)
 
 
@@ -537,7 +537,7 @@ class KappaQuadratic(CccPooled):
     short = "weighted kappa"
     about = (
         "Cohen's kappa with quadratic weights of predictions, rounded to whole numbers, over all test subjects of a "
-        "fold at once. It also pays for knowing who was recorded and which film was on."
+        "fold at once. It also rewards recognising the subject and the stimulus."
     )
 
     def __call__(self, units: Units) -> float | Undefined:
@@ -552,8 +552,8 @@ class KappaQuadratic(CccPooled):
 
 
 class Mae(MeanError):
-    """Mean absolute error in the label's unit, from 0; lower is better. Undefined without units. It depends on the
-    subjects' levels, as RMSE does, and weights large errors less. Compare it with `compute_chance` only.
+    """Mean absolute error in the label's unit, from 0; lower is better. Undefined without units. Like RMSE it depends
+    on the subjects' mean levels, but large errors weigh less. Compare it with `compute_chance` only.
 
     >>> from embench.testing.require import units
     >>> round(Mae()(units("value")), 3)
@@ -562,8 +562,8 @@ class Mae(MeanError):
 
     title = "MAE"
     about = (
-        "Mean absolute error of predicted values, in units of the label. It also pays for knowing who was recorded and "
-        "which film was on."
+        "Mean absolute error of predicted values, in units of the label. It also rewards recognising the subject and "
+        "the stimulus."
     )
     range: ClassVar[tuple[float, float]] = (0.0, float("inf"))
     kinds: ClassVar[frozenset[str]] = frozenset({"value"})
@@ -580,8 +580,8 @@ class Mae(MeanError):
 class MaeMacro(Metric):
     """Mean absolute error of predictions rounded to whole numbers, for each rating that occurs, averaged over these
     ratings, from 0; lower is better (Baccianella, Esuli and Sebastiani 2009, doi 10.1109/ISDA.2009.230). Undefined if a
-    label of the target is not a whole number. Predicting the commonest rating always gains nothing. Errors beyond the
-    ends of the scale count in full.
+    label of the target is not a whole number. A method that always predicts the commonest rating gains nothing. Errors
+    beyond the ends of the scale count in full.
 
     >>> from embench.testing.require import ratings
     >>> round(MaeMacro()(ratings()), 3)
@@ -592,7 +592,7 @@ class MaeMacro(Metric):
     short = "macro MAE"
     about = (
         "Mean absolute error of predictions, rounded to whole numbers, for each rating that occurs, averaged over "
-        "ratings. It also pays for knowing who was recorded and which film was on."
+        "ratings. It also rewards recognising the subject and the stimulus."
     )
     range: ClassVar[tuple[float, float]] = (0.0, float("inf"))
     direction: ClassVar[Literal["higher", "lower"]] = "lower"
@@ -635,7 +635,7 @@ def _resample_rating_errors(units: Units, subject: np.ndarray, counts: np.ndarra
 
 class Rmse(MeanError):
     """Root mean squared error in the label's unit, from 0; lower is better. Undefined without units. It depends on the
-    subjects' levels and not on whether predictions follow a subject. Compare it with `compute_chance` only.
+    subjects' mean levels more than on changes within a subject. Compare it with `compute_chance` only.
 
     >>> from embench.testing.require import units
     >>> round(Rmse()(units("value")), 3)
@@ -644,8 +644,8 @@ class Rmse(MeanError):
 
     title = "RMSE"
     about = (
-        "Root mean squared error of predicted values, in units of the label. It also pays for knowing who was recorded "
-        "and which film was on."
+        "Root mean squared error of predicted values, in units of the label. It also rewards recognising the subject "
+        "and the stimulus."
     )
     range: ClassVar[tuple[float, float]] = (0.0, float("inf"))
     kinds: ClassVar[frozenset[str]] = frozenset({"value"})

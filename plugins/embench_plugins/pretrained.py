@@ -55,7 +55,7 @@ def find_files(text: str) -> tuple[Path, ...]:
         return _find_in_folder(path, text)
     if path.is_file():
         if path.suffix != ".safetensors":
-            raise UsageError("these weights are no safetensors file", where=text, expected=EXPECTED, hint=_CONVERT)
+            raise UsageError("these weights are not a safetensors file", where=text, expected=EXPECTED, hint=_CONVERT)
         return (_check_readable(path),)
     hub_name = _HUB.fullmatch(text)
     if hub_name is None:
@@ -119,7 +119,7 @@ def find_assets(recipe: Recipe, family: str) -> tuple[Path, ...]:
     Raises:
         UsageError: the text names no weights, weights of another format, weights that come with code, or weights whose
             licence was not accepted.
-        DataError: the weights are missing or unreadable, or their SHA-256 is not that of the weights of this name.
+        DataError: the weights are missing or unreadable, or their SHA-256 differs from the known one.
     """
     text = str(recipe.build["weights"])
     if text == UNNAMED:
@@ -178,7 +178,7 @@ def fill(module: nn.Module, files: Sequence[Path], where: str, ignore: Sequence[
         ignore: beginnings of the names of tensors to skip, in the files and in the network, such as those of a head.
 
     Raises:
-        DataError: a tensor is missing, too many, or of another shape.
+        DataError: a tensor is missing, unexpected, or of another shape.
     """
     loaded: dict[str, Tensor] = {}
     for path in files:
@@ -238,7 +238,7 @@ def _make_data(name: str, about: Mapping[str, Any]) -> PretrainingData:
 
 
 def _find_by_name(family: str, text: str) -> tuple[str, Mapping[str, Any]] | None:
-    """Return (name, facts) of the known weights that `text` names as NAME@COMMIT; None if the commit is another one."""
+    """Return (name, facts) of the known weights that `text` names as NAME@COMMIT, else None."""
     name, separator, commit = text.partition("@")
     about = _list_known(family).get(name) if separator else None
     return (name, about) if about and about.get("commit", commit) == commit else None
@@ -275,7 +275,7 @@ def _check_licence(name: str, about: Mapping[str, Any], recipe: Recipe) -> None:
 
 
 def _refuse_code(files: Sequence[Path], text: str) -> None:
-    """Raise UsageError for weights that need code of their own, which would have to be run to read them."""
+    """Raise UsageError for weights that can only be read by running code that comes with them."""
     folder = files[0].parent
     code = sorted(path.name for path in folder.glob("*.py")) if Path(text).expanduser().is_dir() else []
     if "auto_map" in read_config(files):
@@ -290,7 +290,7 @@ def _refuse_code(files: Sequence[Path], text: str) -> None:
 
 
 def _check_digest(files: Sequence[Path], known: str | None, text: str) -> None:
-    """Raise DataError if the file's SHA-256 is not `known`, or else not the one in the manifest of its conversion."""
+    """Raise DataError if the SHA-256 differs from `known`; if that is None, from the manifest of the conversion."""
     found = [path for path in files if path.suffix == ".safetensors"]
     expected = known or _read_manifest(files).get("sha256")
     if expected and (len(found) != 1 or _compute_sha256(found[0]) != expected):
@@ -338,6 +338,6 @@ def _compute_digest(path: Path, *_: int) -> str:
 
 
 def _read_state(path: Path) -> tuple[int, int]:
-    """Return the size and the time of modification of a file: a cached result is valid while both stay the same."""
+    """Return a file's size and modification time; results about it are cached until either changes."""
     about = path.stat()
     return about.st_size, about.st_mtime_ns

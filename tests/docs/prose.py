@@ -1,4 +1,4 @@
-"""Finds the forms that `vocabulary.yaml` bans in all text that the program prints, and in README.
+"""Finds the forms that `vocabulary.yaml` bans in all text that the program and its plugins print, and in README.
 
 `python -m tests.docs.prose [FOLDER ..]` prints the number of texts with such a form in each folder, and the texts of
 the folders that are named.
@@ -10,7 +10,7 @@ import ast
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -109,14 +109,15 @@ def texts() -> tuple[Text, ...]:
 
 
 def _texts() -> Iterator[Text]:
-    for path in sorted(CORE.rglob("*.py")):
+    for path in sorted([*CORE.rglob("*.py"), *PLUGINS.rglob("*.py")]):
         yield from _of_python(path)
     for path in sorted([*CORE.rglob("*.html"), *CORE.rglob("templates/*.md")]):
         yield from _of_template(path)
     for path in sorted(CORE.glob("site/assets/*.js")):
         yield from _of_script(path)
-    for path in sorted([*CORE.glob("protocols/*.yaml"), *PLUGINS.glob("baselines/*.yaml"), ROOT / "registry.yaml"]):
-        yield from _of_yaml(path)
+    for path in sorted([*CORE.glob("protocols/*.yaml"), *PLUGINS.rglob("*.yaml"), ROOT / "registry.yaml"]):
+        if path.parent.name != "printed":  # rows of papers' tables, in the papers' words
+            yield from _of_yaml(path)
     yield from (Text("columns", 0, column.title) for column in columns().values())
     yield from _of_commands(typer.main.get_command(cli.app), "embench")
     yield from _of_page(ROOT / "README.md")
@@ -124,12 +125,8 @@ def _texts() -> Iterator[Text]:
 
 def counts() -> Counter[str]:
     """Folder -> number of texts with a banned form; folders without one stand there with 0."""
-    return _counted(texts())
-
-
-def _counted(some: Iterable[Text]) -> Counter[str]:
     found: Counter[str] = Counter()
-    for text in some:
+    for text in texts():
         found[text.folder] += bool(text.banned)
     return found
 
@@ -145,6 +142,7 @@ def _is_prose(text: str) -> bool:
 def _of_python(path: Path) -> Iterator[Text]:
     """String literals, with `X` for what an f-string fills in; no docstring and no regular expression."""
     waiting: list[ast.AST] = [ast.parse(path.read_bytes())]
+    own_words = PLUGINS / "datasets" in path.parents and path.parent.name not in ("own", "formats")
     while waiting:
         node = waiting.pop()
         if isinstance(node, ast.Name | ast.expr_context | ast.arg | ast.operator | ast.alias):
@@ -165,7 +163,7 @@ def _of_python(path: Path) -> Iterator[Text]:
             waiting += ast.iter_child_nodes(node)
             continue
         if _is_prose(text):
-            yield Text(_place(path), node.lineno, text)
+            yield Text(_place(path), node.lineno, text, own_words)
 
 
 def _of_template(path: Path) -> Iterator[Text]:
@@ -232,8 +230,7 @@ def _of_page(path: Path) -> Iterator[Text]:
 
 def main(wanted: list[str]) -> None:
     """Prints the counts, and the texts of some folders."""
-    hashed = [text for path in sorted(PLUGINS.rglob("*.py")) for text in _of_python(path)]
-    found, total = counts() + _counted(hashed), Counter(text.folder for text in (*texts(), *hashed))
+    found, total = counts(), Counter(text.folder for text in texts())
     for folder in sorted(total):
         note = f"   exempt: {EXEMPT[folder]}" if folder in EXEMPT else ""
         print(f"{found[folder]:5} of {total[folder]:5}  {folder}{note}")

@@ -1,4 +1,4 @@
-"""What the program prints, and README, are free of the forms that the vocabulary bans."""
+"""What the program and its plugins print, and README, are free of the forms that the vocabulary bans."""
 
 from __future__ import annotations
 

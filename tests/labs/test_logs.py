@@ -190,7 +190,7 @@ def test_what_is_wrong_in_a_log_is_named_with_its_line(tmp_path):
     with pytest.raises(DataError, match="this log of Presentation has no table of events"):
         tables.read_rows(path)
     path.write_text("Scenario - films\n\nTrial\tEvent Type\tCode\tTime\tTTime\n\n1\tPicture\tsea\tlate\t0\n")
-    with pytest.raises(DataError, match="line 5, column Time: `late` is no time"):
+    with pytest.raises(DataError, match="line 5, column Time: `late` is not a time"):
         tables.read_rows(path)
     path.write_text("*** Header Start ***\nSubject: 1\n*** Header End ***\n")
     with pytest.raises(DataError, match="this log of E-Prime has no LogFrame"):

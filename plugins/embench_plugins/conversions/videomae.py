@@ -1,7 +1,7 @@
-"""Convert VideoMAE checkpoints: those of its authors' code, and those of transformers from before safetensors.
+"""Convert VideoMAE checkpoints that its authors' code, or transformers before safetensors, wrote.
 
-The names after conversion are transformers', those of the files on the Hugging Face hub. Positions are not stored in
-either, since they are sinusoids.
+Tensors get the names that transformers uses, as in files on the Hugging Face hub. Positions are sinusoids, so neither
+kind of checkpoint stores them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from embench.interfaces.conversion import Checkpoint, Conversion
 SETTING = "encoder.build.weights"
 _OURS, _THEIRS = "embeddings.patch_embeddings.projection.weight", "patch_embed.proj.weight"
 _HEADS = {192: 3, 384: 6, 512: 8, 768: 12, 1024: 16}
-"""Width -> heads, in the encoders and decoders of VideoMAE's authors."""
+"""Width -> number of attention heads, in the encoders and decoders of VideoMAE's authors."""
 
 _NAMES = (
     (r"^(encoder\.)?patch_embed\.proj\.", "videomae.embeddings.patch_embeddings.projection."),
@@ -91,7 +91,7 @@ def _read_sizes(new: Mapping[str, Tensor], checkpoint: Checkpoint) -> dict[str, 
 def _count_layers(
     new: Mapping[str, Tensor], prefix: str, layers: str, width: int, checkpoint: Checkpoint
 ) -> dict[str, int]:
-    """Return the sizes of the stack whose tensors' names begin with `layers`; each key begins with `prefix`."""
+    """Return the sizes of the stack of layers whose tensors' names begin with `layers`, under keys with `prefix`."""
     if width not in _HEADS:
         raise DataError(
             f"a VideoMAE of width {width} is none that its authors published",

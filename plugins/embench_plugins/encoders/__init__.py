@@ -1,1 +1,1 @@
-"""Bundled encoders plugins."""
+"""The bundled encoders."""

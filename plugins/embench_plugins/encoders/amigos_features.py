@@ -44,13 +44,13 @@ SKIN = (
 
 
 class AmigosFeatures(Handcrafted):
-    """The features are the same in every preset; the rest of a recipe trains the Linear layer from them to a token."""
+    """All presets have the same features. The rest of a recipe trains the linear layer from features to a token."""
 
     accepts: ClassVar = frozenset({"eeg", "ecg", "eda"})
     recipes: ClassVar[Mapping[str, Recipe]] = make_recipes()
 
     def features(self, signal: Signal, spans: np.ndarray) -> np.ndarray:
-        """Return (n, F) float32, see `feature_names`. A span with lost samples is NaN altogether."""
+        """Return (n, F) float32, see `feature_names`. All features of a span with lost samples are NaN."""
         x = np.asarray(signal.data, np.float64)
         lost = np.asarray(~np.isfinite(x).all(0))
         where = Spans.from_seconds(spans, signal.rate, x.shape[1])

@@ -32,7 +32,7 @@ LEAST_SAMPLES = 20
 
 
 class Catch22(Handcrafted):
-    """The features are the same in every preset; the rest of a recipe trains the Linear that turns them into a token.
+    """All presets have the same features. The rest of a recipe trains the linear layer from features to a token.
 
     Prepare keys: `rates_hz`, the rate by modality; other modalities keep the protocol's rate.
     """

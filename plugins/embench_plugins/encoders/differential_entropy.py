@@ -37,7 +37,7 @@ measurement. Only their ratios matter."""
 
 
 class DifferentialEntropy(Handcrafted):
-    """The features are the same in every preset; the rest of a recipe trains the Linear layer from them to a token."""
+    """All presets have the same features. The rest of a recipe trains the linear layer from features to a token."""
 
     accepts: ClassVar = frozenset({"eeg"})
     recipes: ClassVar[Mapping[str, Recipe]] = make_recipes()
@@ -46,7 +46,7 @@ class DifferentialEntropy(Handcrafted):
         """Return (n, C * 5) float32 in nats, channel by channel: means over the whole seconds of each span, counted
         back from its end. NaN if a span has no whole second, a channel is constant, or the rate is too low for a band.
 
-        The smoothing starts at the recording's first second of the same grid, whatever the other spans are.
+        The smoothing starts at the recording's first whole second on this grid, so the other spans have no influence.
         """
         where, second = Spans.from_seconds(spans, signal.rate, signal.data.shape[1]), round(signal.rate)
         bands = _split_bands(signal.data, signal.rate)

@@ -125,11 +125,11 @@ class Pieces(NamedTuple):
     step: int
 
     def fill(self, samples: int) -> bool:
-        """Return True if the pieces cover a window of so many samples without a remainder."""
+        """Return True if the pieces cover a window of `samples` samples without a remainder."""
         return samples >= self.size and (samples - self.size) % self.step == 0
 
     def seconds(self, rate: float, longest_s: float | None) -> list[int]:
-        """Return the first whole numbers of seconds at `rate` Hz that the pieces cover, 4 at most.
+        """Return the shortest windows, at most four, that the pieces cover without a remainder, in whole seconds.
 
         >>> Pieces(200, 180).seconds(200.0, None)
         [1, 10, 19, 28]
@@ -138,7 +138,7 @@ class Pieces(NamedTuple):
         return [s for s in range(1, last + 1) if self.fill(round(s * rate))][:4]
 
     def recorded(self, mask: Tensor) -> Tensor:
-        """Return (B, pieces) bool: True for pieces of which any sample is True in `mask` (B, T)."""
+        """Return (B, pieces) bool: True for a piece if any of its samples is True in `mask` (B, T)."""
         return mask.unfold(1, self.size, self.step).any(2)
 
 
@@ -204,7 +204,7 @@ class Network(nn.Module):
         self.register_buffer("positions", positions, persistent=False)
 
     def layers_in_order(self) -> Sequence[nn.Module]:
-        """Return the parts from input to output, for `layer_decay`: all before the stack of layers, then each layer."""
+        """Return the parts from input to output, for `layer_decay`: all before the layers, then each layer."""
         before = []
         for name, parameter in self.model.named_parameters():
             if name.startswith(f"{self.stack}."):
@@ -326,7 +326,7 @@ class EegFoundation(Encoder):
         known: electrodes that it can distinguish, in its own order; others are not read.
         placed: True if it reads the positions of electrodes.
         stack: path of its list of layers.
-        offered: options that it has besides the usual: `cls` of `build.pooling`, `head` of `build.head`.
+        offered: contains `cls` if `build.pooling` may be `cls`, and `head` if `build.head` may be `paper`.
         left_out: beginnings of the names of tensors that are not loaded from a checkpoint.
     """
 
@@ -463,7 +463,7 @@ class EegFoundation(Encoder):
         """Return the network for windows of `spec.shape` (C, T), from the recipe's weights or at random.
 
         Raises:
-            UsageError: the network cannot cut the window, or its class has no such argument.
+            UsageError: the network cannot cut the window, or its class lacks an argument that `build` names.
             MachineError: braindecode is not installed. DataError: the weights are another network's.
         """
         self._check_length(spec.shape[1] / self.rate)
@@ -487,7 +487,7 @@ class EegFoundation(Encoder):
 
     def _read_arguments(self, kind: Any) -> dict[str, Any]:
         """Return arguments of the network's class `kind` from the `config.json` of the weights, such as `qkv_bias` of
-        LaBraM: numbers and booleans only, and not the length and width of windows."""
+        LaBraM: only numbers and booleans, without the sizes of windows."""
         if self.recipe.build["weights"] in (pretrained.RANDOM, pretrained.UNNAMED):
             return {}
         names = signature(kind).parameters.keys() - WINDOW

@@ -1,4 +1,4 @@
-"""Encoders `labram`, `cbramod`, `biot`, `eegpt`, `luna` and `reve`: their settings, each a subclass of `EegFoundation`.
+"""Encoders `labram`, `cbramod`, `biot`, `eegpt`, `luna` and `reve`: subclasses of `EegFoundation` with settings.
 
 Bands, scales and windows are those of the papers and of the authors' code; what neither states is in `assumed`. None of
 these networks is pretrained here.
@@ -50,8 +50,8 @@ class Labram(EegFoundation):
     """LaBraM base (Jiang et al. 2024, ICLR): a Transformer whose tokens are seconds of single electrodes, identified by
     name.
 
-    The network is built for its window, 15 s at most. A checkpoint has positions in time for 15 s; the first seconds of
-    them are loaded. Not followed: the paper smooths labels by .1.
+    The network is built for its window, 15 s at most. A checkpoint has positions in time for 15 s; of these, the first
+    seconds are loaded. Not followed: the paper smooths labels by .1.
     """
 
     family: ClassVar = "labram"
@@ -72,7 +72,7 @@ class Labram(EegFoundation):
     )  # fmt: skip
 
     def load_model(self, channels: tuple[str, ...], samples: int) -> Any:
-        """Return the network for so many samples. Pretrained weights are those of 15 s, cut."""
+        """Return the network for windows of `samples` samples. Pretrained weights for 15 s are cut to this length."""
         model = self.make_model(n_chans=len(channels), n_times=samples)
         if self.recipe.build["weights"] not in (pretrained.RANDOM, pretrained.UNNAMED):
             whole = self.make_model(n_chans=len(channels), n_times=round(self.rate * self.longest_s))
@@ -131,9 +131,9 @@ class CBraMod(EegFoundation):
 class Biot(EegFoundation):
     """BIOT (Yang et al. 2023, NeurIPS): linear attention over spectra of single bipolar channels.
 
-    The epoch with the lowest loss on validation subjects is kept; the authors' code keeps that with the best AUROC.
+    The epoch with the lowest validation loss is kept; the authors' code keeps the epoch with the best AUROC.
 
-    Prepare keys: `pairs`, the number of bipolar channels, 16, or 18 with two against the ears.
+    Prepare keys: `pairs`, the number of bipolar channels: 16, or 18, two of which are measured against the ears.
 
     Build keys: `max_chans`, the number of channels that the weights were trained with, 16 or 18.
     """

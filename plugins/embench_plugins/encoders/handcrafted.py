@@ -1,8 +1,8 @@
 """Encoder `handcrafted`: the field's feature lists, for estimators, or as one token for networks.
 
 The lists are those of the StressID code, which Strizhkova et al. 2024 (`strizhkova2024`) use for their classical
-methods: 46 values of an ECG, 24 of EDA, 84 of a face. Definitions are the textbooks'. That code has faults (frequency
-axes off by two, entropies of positions instead of intervals), which `prepare.compat` reproduces. The lists of the other
+methods: 46 values of an ECG, 24 of EDA, 84 of a face. Definitions are the textbooks'. `prepare.compat` reproduces the
+faults of that code (frequency axes off by two, entropies of positions instead of intervals). The lists of the other
 signals are ours. Beats, responses and decompositions are computed once for a recording, and then counted for each span.
 """
 
@@ -34,7 +34,7 @@ RECIPE = Recipe(
 
 
 class Handcrafted(Encoder):
-    """The features are the same in every preset; the rest of a recipe trains the Linear that turns them into a token.
+    """All presets have the same features. The rest of a recipe trains the linear layer from features to a token.
 
     Prepare keys: `compat`, True to compute the lists of ECG, PPG and EDA as `features/published` does.
     """
@@ -51,8 +51,8 @@ class Handcrafted(Encoder):
     }
 
     def features(self, signal: Signal, spans: np.ndarray) -> np.ndarray:
-        """Return (n, F) float32, see `feature_names`. Several channels of ECG, PPG or EDA give one list each. A span
-        with lost samples is NaN altogether."""
+        """Return (n, F) float32, see `feature_names`. Several channels of ECG, PPG or EDA give one list each. All
+        features of a span with lost samples are NaN."""
         _check(signal.modality)
         x = np.asarray(signal.data, np.float64)
         lost = np.asarray(~np.isfinite(x).all(0))
@@ -89,7 +89,7 @@ class Handcrafted(Encoder):
 
 
 def make_recipes(**prepare: Any) -> dict[str, Recipe]:
-    """Return the recipes of `handcrafted` by preset, with these keys of `prepare` instead of its own."""
+    """Return the recipes of `handcrafted` by preset, with the given keys as `prepare`."""
     return {preset: replace(recipe, prepare=prepare) for preset, recipe in Handcrafted.recipes.items()}
 
 
@@ -101,7 +101,7 @@ class SignalMean(Handcrafted):
     recipes: ClassVar[Mapping[str, Recipe]] = make_recipes()
 
     def features(self, signal: Signal, spans: np.ndarray) -> np.ndarray:
-        """Return (n, C) float32, in the signal's unit. A span with lost samples is NaN altogether."""
+        """Return (n, C) float32, in the signal's unit, NaN for a span with lost samples."""
         x = np.asarray(signal.data, np.float64)
         where = Spans.from_seconds(spans, signal.rate, x.shape[1])
         values = where.rows(x, lambda rows: rows.mean(-1), len(x))
@@ -156,7 +156,7 @@ def _compute_values(modality: str, x: np.ndarray, unit: str, spans: Spans) -> np
 
 
 def _compute_published(modality: str, x: np.ndarray, unit: str, spans: Spans) -> np.ndarray:
-    """Return the features of `_compute_values` by the definitions of the published code, where it has any."""
+    """Return the features of `_compute_values`, for ECG, PPG and EDA as the published code computes them."""
     if modality in ("ecg", "ppg"):
         return np.concatenate([published.compute_heart(lead, spans, clean=modality == "ecg") for lead in x], 1)
     if modality == "eda":

@@ -35,7 +35,7 @@ GOLDEN = (np.sqrt(5) + 1) / 2
 
 
 class MultiRocket(Handcrafted):
-    """The features are the same in every preset; the rest of a recipe trains the Linear that turns them into a token.
+    """All presets have the same features. The rest of a recipe trains the linear layer from features to a token.
 
     Prepare keys: `rates_hz`, the rate by modality; other modalities keep the protocol's rate.
     """
@@ -99,8 +99,8 @@ def _compute_values(x: np.ndarray, dilations: int) -> np.ndarray:
 
 def _pool_dilation(x: np.ndarray, level: int) -> np.ndarray:
     """Return (4 * 84,) features of one series (C, T) at the dilation 2^`level`, `ppv` of all kernels first. As in
-    MiniRocket, every second kernel is applied to the series padded with zeros; all are if the series is shorter than a
-    kernel."""
+    MiniRocket, every second kernel is applied to the series padded with zeros; all kernels are if the series is shorter
+    than a kernel."""
     weights, normal = _make_bank(len(x), level)
     step, length = 2**level, x.shape[1]
     edge = TAPS // 2 * step
@@ -117,8 +117,8 @@ def _pool_dilation(x: np.ndarray, level: int) -> np.ndarray:
 
 @lru_cache(maxsize=64)
 def _make_bank(channels: int, level: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the kernels of a dilation: float32 weights (84, 9 * channels), tap by tap, of the channels that each
-    kernel reads, and the normal quantiles (84,) of their biases."""
+    """Return the weights and biases of the kernels at one dilation. Weights are float32 (84, 9 * channels), tap by tap,
+    and 0 for channels that a kernel does not read. Biases (84,) are normal quantiles."""
     from scipy.special import ndtri
 
     random = np.random.default_rng([channels, level])

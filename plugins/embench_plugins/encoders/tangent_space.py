@@ -23,7 +23,7 @@ from embench_plugins.encoders.handcrafted import Handcrafted, check_modality, ma
 
 
 class TangentSpace(Handcrafted):
-    """The features are the same in every preset; the rest of a recipe trains the Linear that turns them into a token.
+    """All presets have the same features. The rest of a recipe trains the linear layer from features to a token.
 
     Prepare keys: `shrinkage`, from 0 to 1: the weight of the channels' mean variance, added to the diagonal. Without it
     channels that depend on each other, as under an average reference, have no logarithm. It is fixed, since an

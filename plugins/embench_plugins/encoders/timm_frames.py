@@ -140,5 +140,5 @@ class Network(nn.Module):
         return Tokens(tokens, mask)
 
     def pixels(self, frames: Tensor) -> Tensor:
-        """Return frames (n, 3, H, W) scaled as the network reads them."""
+        """Return frames (n, 3, H, W) standardised by the mean and SD that the network was trained with."""
         return (frames / 255 - self.mean) / self.std

@@ -75,8 +75,8 @@ SMALL = PAPER.replace(
 
 
 class UnetSe(Encoder):
-    """A token for each cell of the last map: (B, 32, D) for intervals, masked where there is none; (B, 144, D) for a
-    scalp.
+    """A token for each cell of the last map: (B, 32, D) for intervals, masked where an interval is missing; (B, 144, D)
+    for a scalp.
 
     Prepare keys: `compat`, one possible reading of the paper: intervals in seconds, with zeros after the last one.
 
@@ -118,7 +118,7 @@ class UnetSe(Encoder):
         return channels if modality == "eeg" else ("interval",)
 
     def shared_axes(self, modality: str) -> tuple[int, ...]:
-        """Return the axis of a series' intervals, which share statistics. Entropies differ by band and electrode."""
+        """Return the axis whose values share a mean and SD: the axis of the intervals; none for EEG."""
         return () if modality == "eeg" else (-1,)
 
     def fit_stats(self, x: np.ndarray, mask: np.ndarray | None) -> Mapping[str, np.ndarray]:
@@ -275,8 +275,8 @@ LAYERS: Mapping[int, Mapping[str, Any]] = {
 
 
 class Unet(nn.Module):
-    """U-Net (B, before, *size) -> (B, widths[0], *size). `widths` are those of the levels from the top down; each level
-    has half the size of the one above."""
+    """U-Net (B, before, *size) -> (B, widths[0], *size). `widths` are the numbers of channels of the levels from the
+    top down. Each level has half the size of the level above."""
 
     def __init__(self, before: int, widths: Sequence[int], dims: int, kernel: int, excitation: str) -> None:
         super().__init__()

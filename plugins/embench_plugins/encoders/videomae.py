@@ -34,7 +34,7 @@ from embench.nn import hide
 from embench_plugins import pretrained, torchvision_shim
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Mean and SD of ImageNet's pixels, with which VideoMAE's own weights were trained."""
+"""Mean and SD of ImageNet's pixels, which standardised the frames when VideoMAE's own weights were trained."""
 
 KINETICS = "MCG-NJU/videomae-base@dc740ceda42fce44faed2ea03c6d447db72f6af9"
 """The weights that the paper starts from: pretrained on Kinetics-400 without labels."""
@@ -223,7 +223,7 @@ def _silence() -> Iterator[None]:
 
 def keep_positions(part: Any) -> None:
     """Turn the table of positions into a buffer. transformers keeps it on the CPU and copies it in every forward pass.
-    Files of weights hold no such table, before or after."""
+    Files of weights never contain this table."""
     table = part.position_embeddings
     del part.position_embeddings
     part.register_buffer("position_embeddings", table, persistent=False)

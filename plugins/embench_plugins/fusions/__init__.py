@@ -1,1 +1,1 @@
-"""Bundled fusions plugins."""
+"""The bundled fusions."""

@@ -58,8 +58,8 @@ class ModelRow:
     """Description of one estimator.
 
     Args:
-        small: recipe of `small` and `quick`, and of `paper` if that is None.
-        paper: recipe of `paper`.
+        small: the recipe of the presets `small` and `quick`, and of `paper` if `paper` is None.
+        paper: the recipe of the preset `paper`, if it differs.
         classes: a scikit-learn class with `predict_proba`, None if the estimator is for continuous targets only.
         values: a scikit-learn class with `predict`, None if the estimator is for classes only.
         build: argument of both scikit-learn classes -> the key of a recipe's `build` with its value.
@@ -93,8 +93,8 @@ class ModelRow:
         return {"paper": self.paper or self.small, "small": self.small, "quick": self.small}
 
     def make_model(self, kind: Any, recipe: Recipe, seed: int, rows: int) -> BaseEstimator:
-        """Return an unfitted model of the scikit-learn class `kind` for a number of training rows. A setting has the
-        type that it has in the recipe `small`."""
+        """Return an unfitted model of the scikit-learn class `kind` for `rows` training rows. Settings are converted to
+        their types in the recipe `small`."""
         settings = {name: type(self.small.build[key])(recipe.build[key]) for name, key in self.build.items()}
         if "n_neighbors" in settings:  # at most as many as there are rows
             settings["n_neighbors"] = min(settings["n_neighbors"], rows)
@@ -111,7 +111,7 @@ class ModelRow:
 
 
 class Classical(Tabular):
-    """Base class of the estimators: `row` describes one and decides its `kinds` and `recipes`."""
+    """Base class of the estimators. Each subclass has a `row`, from which its `kinds` and `recipes` follow."""
 
     row: ClassVar[ModelRow]
     _chosen: Any = None
@@ -128,7 +128,7 @@ class Classical(Tabular):
         weight: np.ndarray,
         val: tuple[np.ndarray, np.ndarray] | None,
     ) -> BaseEstimator:
-        """Return the row's model, fitted to prepared features. Args as in `Estimator.fit`; `val` is not used."""
+        """Return the model that `row` describes, fitted to prepared features. `val` is not used."""
         row = self.row
         kind = row.values if self.kind == "value" else row.classes
         model = row.make_model(kind, self.recipe, self.seed, len(X))
@@ -167,8 +167,8 @@ def tune(
 
     Args:
         setting: name of the argument to choose.
-        rows, y, subjects, weight: (n, features), (n,), (n,), (n,) training rows. Of more than `MOST_ROWS` a part is
-            used, with weights that add up to the same, so that settings mean the same.
+        rows, y, subjects, weight: (n, features), (n,), (n,), (n,) training rows. If there are more than `MOST_ROWS`,
+            only some are used, with weights scaled up to the same sum, so that a setting has the same effect.
     """
     step = -(-len(y) // MOST_ROWS)
     rows, y, subjects, weight = rows[::step], y[::step], subjects[::step], weight[::step] * step
@@ -345,7 +345,7 @@ class Forest(Classical):
 
 
 class Binned:
-    """Boosted trees of scikit-learn that are fitted to bin numbers in place of values: the same trees, much faster."""
+    """Boosted trees of scikit-learn, fitted to the bins of values: the same trees, much faster."""
 
     def fit(self, X: np.ndarray, y: np.ndarray, sample_weight: np.ndarray) -> Self:
         """Fit the trees to rows `X` (n, features), NaN where unknown, and `y` (n,) weighted by `sample_weight` (n,);
@@ -372,8 +372,8 @@ class BinnedClassifier(Binned, HistGradientBoostingClassifier):
 
 class Boosting(Classical):
     """Gradient boosting: `trees` trees of at most `leaves` leaves with at least `least` rows each. Missing values have
-    a branch of their own. Small steps of small trees were chosen on validation subjects of stress_predict. There is no
-    early stopping, as scikit-learn's would hold out rows of training subjects."""
+    a branch of their own. Its small trees and small steps were chosen on validation subjects of stress_predict. It does
+    not stop early, since scikit-learn's early stopping would hold out rows of training subjects."""
 
     row = ModelRow(
         Recipe(class_weight="balanced", build={"trees": 100, "lr": 0.05, "leaves": 8, "least": 20}),

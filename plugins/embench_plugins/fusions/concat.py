@@ -20,7 +20,7 @@ SMALL = Recipe(
 
 
 class Concat(Fusion):
-    """Simple fusion of our own, from no paper: `paper` is the same recipe with more epochs, all of it assumed."""
+    """Simple fusion of our own. As it is from no paper, its recipe `paper` is assumed: `small` with more epochs."""
 
     recipes: ClassVar[Mapping[str, Recipe]] = {
         "paper": SMALL.replace(

@@ -26,8 +26,8 @@ from embench.nn import FillAbsent, Head, sinusoidal_positions
 from embench_plugins.attention import Layer
 
 QUERY_ORDER = ("ecg+eda", "ppg+eda", "ecg", "ppg", "eda", "resp", "temp", "emg", "hr", "acc", "eeg")
-"""Modalities in the order in which they provide the queries if `build.query` is null, whatever their channels; after
-these come all others by name."""
+"""Order of preference for the modality that provides the queries if `build.query` is null. Other modalities follow, by
+name."""
 
 PAPER = Recipe(
     optimiser="adamw", lr=1e-4, weight_decay=1e-4, schedule="cosine", epochs=50, batch=8,
@@ -52,8 +52,8 @@ SMALL = Recipe(
 
 
 class CrossAttn(Fusion):
-    """Build keys: `query` the modality that provides the queries (None: see QUERY_ORDER), `tokens` the most tokens a
-    stream may have (None: all), else neighbours are averaged; `norm` is `pre` or `post`, see `Layer`. Positions are
+    """Build keys: `query`, the modality that provides the queries (None: see QUERY_ORDER); `tokens`, the most tokens of
+    a stream, beyond which neighbours are averaged (None: no limit); `norm`, `pre` or `post`, see `Layer`. Positions are
     sines."""
 
     recipes: ClassVar[Mapping[str, Recipe]] = {
@@ -63,7 +63,7 @@ class CrossAttn(Fusion):
     }
 
     def build(self, tokens: Mapping[str, TokenSpec], outputs: OutputSpec) -> nn.Module:
-        """Return the network, whose queries come from `query_modality` of those in `tokens`."""
+        """Return the network; `query_modality` chooses which modality in `tokens` provides the queries."""
         build = {name: value for name, value in self.recipe.build.items() if name != "query"}
         return Network(tokens, outputs.size, self.query_modality(tokens), **build)
 
@@ -125,7 +125,7 @@ class Network(nn.Module):
     positions: Tensor
 
     def forward(self, tokens: Mapping[str, Tokens], present: Mapping[str, Tensor]) -> Output:
-        """Update the query stream by cross-attention, layer by layer, and read the mean of its tokens.
+        """Update the query stream by cross-attention, layer by layer, and classify the mean of its tokens.
 
         Args:
             tokens: (B, L, D) of each modality; L and D may differ between modalities.
@@ -147,7 +147,7 @@ class Network(nn.Module):
         return tokens._replace(x=self.dropout(x + self.positions[: x.shape[1]]))
 
     def _join(self, streams: Mapping[str, Tokens]) -> tuple[Tensor, Tensor | None]:
-        """Return the other streams, one after the other (B, K, width), and their mask."""
+        """Return the tokens of all other streams side by side (B, K, width), and their mask (B, K)."""
         parts = [streams[m] for m in self.others]
         if len(parts) == 1:
             return parts[0].x, parts[0].mask
@@ -164,8 +164,8 @@ def join_masks(parts: Sequence[Tokens]) -> Tensor | None:
 
 
 def shorten(tokens: Tokens, most: int | None) -> Tokens:
-    """Return tokens (B, L, D) reduced to at most `most`: neighbours are averaged in groups of nearly equal size, over
-    those that are not masked."""
+    """Return tokens (B, L, D) reduced to at most `most`: the unmasked ones are averaged in groups of neighbours, of
+    nearly equal size."""
     length = tokens.x.shape[1]
     if most is None or length <= most:
         return tokens

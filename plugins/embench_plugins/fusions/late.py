@@ -1,5 +1,5 @@
-"""Fusion `late`: a small network over the hidden layers of fitted, frozen unimodal networks; and `single`, one of these
-alone.
+"""Fusion `late`: a small network over the hidden layers of fitted, frozen unimodal networks. Fusion `single`: one
+unimodal network without fusion.
 
 Vazquez-Rodriguez et al. 2022 (`vazquez2022`): the last hidden layers of the single-modality models (64 values each)
 side by side, then layers of 64 and 32 values and one output for each target. Those networks and this one learn from the
@@ -80,7 +80,7 @@ class Network(nn.Module):
         self.head = nn.Linear(widths[-1], outputs)
 
     def forward(self, tokens: Mapping[str, Tokens], present: Mapping[str, Tensor]) -> Output:
-        """Join the hidden vectors of the modalities and read them out.
+        """Join the hidden vectors of the modalities and classify them.
 
         Args:
             tokens: (B, 1, H) of each modality: the hidden layer of its unimodal network.

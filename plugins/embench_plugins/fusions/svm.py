@@ -24,7 +24,7 @@ from embench.interfaces.recipe import Recipe
 from embench_plugins.fusions.tabular import Tabular, make_preparation
 
 AT_ONCE = 1000
-"""Most rows whose distances from all support vectors are in memory at once."""
+"""Number of rows for which distances from all support vectors are computed at once, to limit memory."""
 GRAM_ROWS = 12_000
 """Most training rows whose kernel is one matrix in memory, of 1.2 GB. For more, libsvm computes it, slowly."""
 SMALL = Recipe(class_weight="balanced", build={"C": 1.0, "impute": "median", "pca": None})

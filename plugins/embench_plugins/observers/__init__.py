@@ -1,1 +1,1 @@
-"""Observers: a run as tools for tracking experiments show it. They need the extra `track`."""
+"""Observers, which write a run for tools that track experiments. They need the extra `track`."""

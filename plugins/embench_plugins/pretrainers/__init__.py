@@ -1,1 +1,1 @@
-"""Bundled pretrainers plugins."""
+"""The bundled pretrainers."""

@@ -41,7 +41,7 @@ SMALL = Recipe(
 
 class Mae(Pretrainer):
     """Mean squared error of the hidden pixels. Clips with a missing frame are skipped. With `build.tubes` the same
-    places are hidden in every frame, else others at each step."""
+    places are hidden in every frame, else new places at each time step."""
 
     scope: ClassVar = "encoder"
     labels: ClassVar = "none"
@@ -117,8 +117,8 @@ def draw_hidden_places(
 
 
 def _wrap_encoder(encoder: Network, decoder: Mapping[str, Any]) -> Any:
-    """Return transformers' network for pretraining, which shares `encoder`. Its decoder starts from the file of the
-    encoder's weights if that holds a decoder, else at random."""
+    """Return transformers' network for pretraining, which shares `encoder`. If the file of the encoder's weights
+    contains a decoder, its weights are loaded; else the decoder starts at random."""
     from transformers import VideoMAEConfig, VideoMAEForPreTraining
 
     own = encoder.videomae.config

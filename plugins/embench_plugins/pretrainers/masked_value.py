@@ -74,8 +74,8 @@ class Objective(nn.Module):
         return nn.Sequential(nn.Linear(dim, hidden), nn.ReLU(), nn.Linear(hidden, channels))
 
     def _picks(self, modality: str) -> Tensor | None:
-        """Return the positions of the channels that the encoder reads, if it has `picks`: only these can be predicted.
-        Else None."""
+        """Return the positions of the channels to predict: the encoder's `picks`, if it reads only some channels. Else
+        None."""
         return getattr(self.model.encoders[modality], "picks", None)
 
     def forward(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
@@ -97,8 +97,8 @@ class Objective(nn.Module):
 
 
 def draw_spans(valid: Tensor, ratio: float, span: int) -> Tensor:
-    """Draw the samples to mask: (B, T) bool, in segments of `span` valid samples that do not overlap. As many segments
-    are drawn as cover the proportion `ratio` of a signal's valid samples, fewer if they do not fit. Every placement is
+    """Draw the samples to mask: (B, T) bool, in segments of `span` valid samples that do not overlap. Together they
+    cover about the proportion `ratio` of a signal's valid samples, less if too few segments fit. Every placement is
     equally likely.
 
     To place k segments in n samples, choose k of n - k (span - 1) slots and widen each chosen slot. A segment may reach

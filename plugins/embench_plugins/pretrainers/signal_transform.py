@@ -5,8 +5,8 @@ balanced. All modalities of a sample get the same kind of change, with random nu
 trained, including the Transformer of the fusion. Each modality's mean after mixing goes into its own classifier, and
 the loss is the sum of the cross-entropies.
 
-The paper's corpus is not public: the run names the source of the windows. The distance between windows is not stated in
-the paper.
+The paper's corpus is not public, so the run names the source of the windows. The paper does not state the distance
+between windows.
 """
 
 from __future__ import annotations
@@ -200,8 +200,8 @@ def make_splines(length: int, device: torch.device) -> Tensor:
 
 
 def _place_pieces(starts: Tensor, sources: Tensor, sizes: Tensor, length: int) -> Tensor:
-    """Return (rows, length) positions in the old signal of each sample of a new one, which is made of pieces placed one
-    after the other. A piece whose length changes is read at the middles of equal parts, not beyond its first and last
+    """Return (rows, length), for each sample of a new signal its position in the old signal. The new signal consists of
+    pieces of the old one, stretched or squeezed, one after the other. Positions stay within a piece's first and last
     sample.
 
     Args:

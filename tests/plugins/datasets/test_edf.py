@@ -128,8 +128,8 @@ def test_bytes_that_do_not_belong_are_seen(tmp_path):
     write(path)
     whole = path.read_bytes()
     for content, words in (
-        (whole[:5000] + b"\x07" + whole[5000:], "does not say when it begins|and it holds 60 and 1 bytes"),
-        (whole.replace(b"60      1       3", b"50      1       3"), "its header says 50 records, and it holds 60"),
+        (whole[:5000] + b"\x07" + whole[5000:], "does not say when it begins|and it contains 60 and 1 bytes"),
+        (whole.replace(b"60      1       3", b"50      1       3"), "its header says 50 records, and it contains 60"),
         (whole.replace(b"60      1       3", b"70      1       3"), "it ends after 60 of 70 records"),
     ):
         path.write_bytes(content)

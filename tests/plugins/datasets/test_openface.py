@@ -123,7 +123,7 @@ class TestRead:
               for name in ("frame", "success", "confidence", "AU12_r", "AU45_c", "gaze_1_y")),
             (table()[["frame", "timestamp", "confidence", "success"]],
              "no column AU01_r, AU02_r, AU04_r and 31 others"),
-            (table(AU12_r="high"), "column AU12_r, row 1: `high` is no number"),
+            (table(AU12_r="high"), "column AU12_r, row 1: `high` is not a number"),
             (table(timestamp=0.0), "99 frames in 0 s by the columns"),
             (table(timestamp=np.nan), "99 frames in 0 s by the columns"),
             (table(frame=1), "0 frames in 3.96 s by the columns"),

@@ -83,7 +83,7 @@ def test_other_weights_are_refused(tmp_path: Path) -> None:
         network(weights=str(tmp_path))
     other = tmp_path / "weights.pth"
     torch.save({}, other)
-    with pytest.raises(UsageError, match="no safetensors file"):
+    with pytest.raises(UsageError, match="not a safetensors file"):
         encoder(weights=str(other)).assets()
     with pytest.raises(UsageError, match="no such weights"):
         encoder(weights="timm/resnet18.a1_in1k").assets()

@@ -309,7 +309,7 @@ def test_other_formats_are_refused(tmp_path: Path) -> None:
     for request in (lambda: encoder(weights=str(tmp_path)).assets(), lambda: network(weights=str(tmp_path))):
         with pytest.raises(DataError, match=r"only pytorch_model\.bin"):
             request()
-    with pytest.raises(UsageError, match="no safetensors file"):
+    with pytest.raises(UsageError, match="not a safetensors file"):
         encoder(weights=str(tmp_path / "pytorch_model.bin")).assets()
 
 

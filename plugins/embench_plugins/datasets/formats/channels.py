@@ -97,7 +97,7 @@ class Channels(Part):
         channels: a list of names, or standard name -> name in the files.
         unit: measurement unit of the numbers in the files; optional if the files state it.
         applied: edges in Hz of filters that were already applied (high-pass, low-pass).
-        rate: samples per second of a CSV or MATLAB file, or the path of a variable of a MATLAB file that holds it.
+        rate: samples per second of a CSV or MATLAB file, or the path of its MATLAB variable.
         array, names: paths in a MATLAB file of the samples and of the channels' names, such as `hs.eeg.sig`.
     """
 
@@ -139,8 +139,8 @@ def simplify_name(name: str, modality: str) -> str:
 
 
 def choose_tracks(path: Path, modality: str, own: Channels, tracks: Sequence[Track], where: str) -> list[Track]:
-    """Return a file's channels of one modality, in the order of `own`. A name that matches exactly goes before one that
-    matches after `simplify_name`.
+    """Return a file's channels of one modality, in the order of `own`. A channel whose name is equal is preferred to
+    one that matches after `simplify_name`.
 
     Args:
         own: the wanted channels.
@@ -183,7 +183,7 @@ def find_card_unit(modality: str, unit: str | None) -> str:
 
 
 def find_factor(path: Path, modality: str, own: Channels, track: Track, where: str) -> float:
-    """Return the factor that converts a signal to `find_card_unit`. The file's unit precedes the description's.
+    """Return the factor that converts a signal to `find_card_unit`. The file's unit counts before the description's.
 
     Raises:
         DataError: a voltage's unit is not stated, or file and description state units of two kinds. `where` is the line
@@ -242,7 +242,7 @@ Opened = AbstractContextManager[Callable[[Channels], Sequence[Track]]]
 
 
 def cut_part(samples: np.ndarray, first: int, last: int) -> np.ndarray:
-    """Return the samples from `first` to before `last`: the `read` of a track that is in memory."""
+    """Return the samples from `first` to before `last`; used as `read` by tracks in memory."""
     return np.asarray(samples[first:last], np.float64)
 
 
@@ -270,7 +270,7 @@ def fill_gaps(track: Track, stretches: Sequence[Stretch]) -> Track:
 
 
 def unreadable_error(path: Path, library: str, error: Exception) -> DataError:
-    """Return the error for a file that a library cannot read, with the library's message, without the folder."""
+    """Return the error for a file that a library cannot read, with the library's message but not the folder's path."""
     what = " ".join(str(error).replace(f"{path.parent}/", "").split())[:200]
     return damaged_error(path, f"{library} cannot read it: {what or type(error).__name__}")
 

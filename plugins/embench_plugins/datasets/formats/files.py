@@ -37,7 +37,7 @@ def missing_dataset_error(root: Path, title: str, *, expected: str, hint: str) -
 
 
 def find_data_folder(root: Path, pattern: str) -> Path:
-    """Return the folder in which a name of `pattern` lies: the given one, or one inside it, as an archive unpacks."""
+    """Return the folder with a file of `pattern`: `root`, or the subfolder that unpacking an archive made."""
     deeper = sorted(root.glob(f"*/{pattern}")) if root.is_dir() else []
     return deeper[0].parent if deeper and not any(root.glob(pattern)) else root
 
@@ -66,7 +66,7 @@ def make_session_recording(
 def collect_findings(
     found: Sequence[str], people: Sequence[str], where: Path, list_findings: Callable[[str], Iterable[Finding]]
 ) -> list[Finding]:
-    """Return findings on a folder: the release's `people` who are not in `found`, and what `list_findings` yields for
+    """Return findings on a folder: one for each of `people` who is not in `found`, and what `list_findings` yields for
     each subject in `found`. A DataError of a subject becomes a finding."""
     findings = []
     if missing := [person for person in people if person not in found]:
@@ -121,12 +121,12 @@ def read_table(
 
 
 def to_numbers(read: pd.DataFrame, path: Path, *, expected: str, hint: str) -> pd.DataFrame:
-    """Return columns of a table read from `path` as float64. Raises DataError with the first cell that is no number."""
+    """Return the columns of a table read from `path` as float64. Raises DataError for a cell that is not a number."""
     converted = {}
     for name in read.columns:
         values = pd.to_numeric(read[name], errors="coerce")
         if wrong := read.index[values.isna() & read[name].notna()].tolist():
-            what = f"column {name}, row {wrong[0] + 1}: `{str(read[name][wrong[0]])[:40]}` is no number"
+            what = f"column {name}, row {wrong[0] + 1}: `{str(read[name][wrong[0]])[:40]}` is not a number"
             raise DataError(what, where=str(path), expected=expected, hint=hint)
         converted[name] = values.astype(np.float64)
     return pd.DataFrame(converted, index=read.index)

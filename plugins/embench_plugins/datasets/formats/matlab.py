@@ -85,13 +85,13 @@ def check(content: bytes, names: Collection[str] | None = None) -> list[str]:
     """Check that the variables `names` of an unpacked file (None: all) are undamaged, and return their names.
 
     Raises:
-        ValueError: something is not what its header says, or of a kind that is not read (sparse, functions, classes).
+        ValueError: a variable contradicts its header, or is of an unsupported kind (sparse, functions, classes).
     """
     file, at, found = _Checker(content, _find_order(content)), 128, []
     while at < len(content):
         kind, size = struct.unpack_from(f"{file.order}II", content, at)
         if kind != MATRIX or at + 8 + size > len(content):
-            raise ValueError("something in it is no variable")
+            raise ValueError("one of its parts is not a variable")
         name = file.read_header(at + 8, at + 8 + size).name
         if names is None or name in names:
             file.check_matrix(at + 8, at + 8 + size, 0)
@@ -104,7 +104,7 @@ def _find_order(content: bytes) -> str:
     if content[:8] == HDF or content[512:520] == HDF:
         raise ValueError("this is a MATLAB file of version 7.3; in MATLAB, save(name, '-v7') makes one that is read")
     if content[126:128] not in (b"IM", b"MI"):
-        raise ValueError("this is no MATLAB file of version 5")
+        raise ValueError("this is not a MATLAB file of version 5")
     return "<" if content[126:128] == b"IM" else ">"
 
 
@@ -123,8 +123,8 @@ class _Checker:
     order: str
 
     def read_element(self, at: int, stop: int, kinds: Collection[int]) -> tuple[int, int, int, int]:
-        """Return the element before `stop`: its kind, the byte of its data, its size, and the byte of the next
-        element."""
+        """Return the element at byte `at`: its kind, the first byte and size of its data, and the next element's first
+        byte."""
         if at + 8 > stop:
             raise ValueError("it ends inside a variable")
         kind, size = struct.unpack_from(f"{self.order}II", self.content, at)
@@ -181,8 +181,8 @@ class _Checker:
             raise ValueError(f"`{head.name}` is of a kind that is not read ({head.form})")
 
     def count_fields(self, at: int, stop: int, *, named: bool) -> tuple[int, int]:
-        """Return the number of fields of a struct, or of an object, which has a class name (`named`), and the byte at
-        which their values begin."""
+        """Return the number of fields of a struct and the byte at which their values begin. With `named` it is an
+        object, which begins with the name of its class."""
         if named:
             at = self.read_element(at, stop, (INT8,))[3]
         _, first, size, at = self.read_element(at, stop, (INT32,))
@@ -210,10 +210,9 @@ def open_matlab(path: Path) -> Iterator[Callable[[Channels], Sequence[Track]]]:
     def tracks(layout: Channels) -> list[Track]:
         content = _read_content(path, layout)
         if layout.array is None:
-            held = ", ".join(sorted(name for name in content if not name.startswith("_")))
-            raise DataError(
-                f"which of {held} holds the samples?", where=str(path), expected="`array` of the channels, as in o.data"
-            )
+            listed = ", ".join(sorted(name for name in content if not name.startswith("_")))
+            what = f"which of {listed} contains the samples?"
+            raise DataError(what, where=str(path), expected="`array` of the channels, as in o.data")
         data = np.asarray(_find_within(path, content, layout.array))
         if data.ndim != 2 or not data.size or data.dtype.kind not in "iufb":
             raise DataError(f"`{layout.array}` is {data.dtype} {data.shape}", where=str(path), expected="a matrix")

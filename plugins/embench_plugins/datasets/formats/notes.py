@@ -26,7 +26,7 @@ _MOST_BYTES = 200_000_000
 class Header(NamedTuple):
     """The start and length of an EDF or BDF file, and the positions of its annotations, in bytes of a record.
 
-    `start` is the time of the first sample, `offset` the seconds from the header's second to it. `begin` is the byte of
+    `start` is the time of the first sample, `offset` the seconds from the header's time to it. `begin` is the byte of
     the first of `records` records of `per_record` bytes; `notes` has (first byte, bytes) of each list of annotations.
     """
 
@@ -47,7 +47,7 @@ def read_header(path: Path, zone: tzinfo | None = None) -> Header:
         fixed = file.read(256)
         width = {b"\xffBIOSEMI": 3, b"0       ": 2}.get(fixed[:8])
         if width is None or len(fixed) < 256:
-            raise damaged_error(path, "this is no EDF or BDF file")
+            raise damaged_error(path, "this is not an EDF or BDF file")
         try:
             records, record_s, count = int(fixed[236:244]), float(fixed[244:252]), int(fixed[252:256])
             fields = file.read(256 * count) if 0 < count <= 4096 else b""
@@ -165,19 +165,19 @@ def _parse_moment(field: bytes, form: str) -> datetime:
 
 _STATUS = "status"
 _GLITCH_HZ = 256.0
-"""From this rate on, a code of one sample next to another code is an artefact of lines that switch in turn."""
+"""At this rate or higher, a code that lasts one sample beside another code is an artefact of slow switching."""
 _MOST = 0.2
 """Largest proportion of samples at which a trigger channel may change."""
 
 
 def is_status(path: Path, name: str) -> bool:
-    """Return True for the channel of a BioSemi file that holds triggers and the device's state."""
+    """Return True for the channel of a BioSemi file that contains the triggers and the device's state."""
     return path.suffix.lower() == ".bdf" and name.strip().lower() == _STATUS
 
 
 def find_triggers(path: Path, track: Track) -> list[tuple[float, str]]:
     """Return (seconds from the first sample, code) for each change of a trigger channel to a code other than 0. Lost
-    samples are no changes.
+    samples do not count as changes.
 
     The lower 16 bits of a BioSemi status are codes; bits of the upper 8 that are always set are not connected.
 

@@ -172,8 +172,8 @@ class _Machine:
         self.push(_check_integer(int.from_bytes(self.read(size), "little", signed=True)))
 
     def push_old_string(self, count: int) -> None:
-        """Push a byte string of Python 2 as text, or as bytes if it is an array's content, which follows a dtype and
-        would take long to decode."""
+        """Push a byte string of Python 2 as text. After a dtype it is an array's content, which stays bytes, since
+        decoding takes long."""
         content = self.read(count)
         inside_array = len(self.stack) == 4 and isinstance(self.stack[2], np.dtype)
         self.push(content if inside_array else content.decode("latin1"))
@@ -207,7 +207,7 @@ class _Machine:
     def push_name(self, module: object, name: object) -> None:
         full = f"{module}.{name}" if isinstance(module, str) and isinstance(name, str) else "no name"
         if full not in _CALLS and full != _ARRAY:
-            raise _Forbidden(f"the pickle asks for `{full[:80]}`, which is no array: refused, nothing of it was run")
+            raise _Forbidden(f"the pickle asks for `{full[:80]}`, not for an array: refused, nothing of it was run")
         self.push(_Name(full))
 
     def call(self) -> None:
@@ -219,7 +219,7 @@ class _Machine:
     def build(self) -> None:
         state, box = self.pop(), self.pop()
         if not isinstance(box, _Box) or box.filled or type(state) is not tuple:
-            raise _Forbidden("the pickle changes something that is no array: refused, nothing of it was run")
+            raise _Forbidden("the pickle changes something that is not an array: refused, nothing of it was run")
         box.value = _fill_array(*state) if box.value is None else _fill_dtype(box.value, *state)
         box.filled = True
         self.push(self.count_bytes(box.value))
@@ -238,7 +238,7 @@ def _unknown_instruction(code: bytes, at: int) -> _Refused:
             return _Forbidden(
                 f"the pickle has the instruction {known.name}, which no array needs: nothing of it was run"
             )
-    return _Refused(f"byte {at} is no instruction of a pickle: the file is no pickle, or damaged")
+    return _Refused(f"byte {at} is not an instruction of a pickle: the file is not a pickle, or damaged")
 
 
 def _check_integer(value: int) -> int:
@@ -255,8 +255,8 @@ def _make_dict(values: list[Any]) -> dict[Any, Any]:
 
 
 def _check_plain(value: object) -> object:
-    """Return the value if all its parts have the promised types. Each container is checked once, so cycles do no
-    harm."""
+    """Return the value if all its parts have types that `load_pickle` may return. Each container is checked once, so
+    cycles do no harm."""
     level, seen = [value], set()
     for _ in range(DEEPEST):
         below: list[Any] = []

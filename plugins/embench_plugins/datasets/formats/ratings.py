@@ -29,7 +29,7 @@ def find_quadrant(arousal: float, valence: float, cut: float) -> dict[str, float
 
 
 def make_binary_targets(names: Iterable[str], rule: LabelRule, scale: tuple[float, float]) -> tuple[Target, ...]:
-    """Return a target for each rating that is high or low by one rule."""
+    """Return a binary target, high or low by `rule`, for each rating."""
     return tuple(Target(name, "binary", rule, label=name, scale=scale) for name in names)
 
 
@@ -39,8 +39,8 @@ def make_value_targets(names: Iterable[str], rule: LabelRule, scale: tuple[float
 
 
 def make_scale_targets(names: Iterable[str], rule: LabelRule, scale: tuple[float, float]) -> tuple[Target, ...]:
-    """Return two continuous targets for each rating `x`: `x_value`, and `x_centred`, which is minus the subject's mean
-    rating. The second shows how much of an error is one of level.
+    """Return two continuous targets for each rating `x`: `x_value`, and `x_centred`, the rating minus the subject's
+    mean rating. Comparing both shows how much of an error is due to the subject's level.
 
     >>> [target.name for target in make_scale_targets(["arousal"], LabelRule(), (1, 9))]
     ['arousal_value', 'arousal_centred']
@@ -65,7 +65,7 @@ def make_class_label(classes: tuple[str, ...], index: float) -> Label:
 
 
 def find_highest(rated: Sequence[float]) -> float:
-    """Return the position of the highest rating; NaN if two are the highest, or one is missing.
+    """Return the position of the highest rating; NaN if two ratings tie for it, or one is missing.
 
     >>> find_highest([1.0, 4.0, 2.0])
     1.0

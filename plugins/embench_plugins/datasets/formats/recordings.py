@@ -341,7 +341,7 @@ def put_on_even_grid(stamps: np.ndarray, nominal: float, origin: float) -> tuple
         place = max(round(begin * rate), free)
         if first and place - begin * rate > max(1.5, _STREAM_GAP_S * rate):
             raise ValueError(
-                f"its times fall back by {place / rate - begin:.3g} s at {begin:.6g} s: the clock was reset"
+                f"its times fall back by {place / rate - begin:.3g} s at {begin:.6g} s: the device's clock was reset"
             )
         count = max(round((last - first) * rate * slope), 1)
         places.append(place + np.arange(count))
@@ -353,8 +353,8 @@ def put_on_even_grid(stamps: np.ndarray, nominal: float, origin: float) -> tuple
 
 
 def _find_stream_stretches(stamps: np.ndarray, nominal: float) -> tuple[list[int], float]:
-    """Return the positions of the first sample, of samples before which others were lost, and the end; and the step
-    between samples in s."""
+    """Return the borders of stretches without lost samples (first sample of each, then the number of samples), and the
+    step between samples in s."""
     n = len(stamps)
     far = max(1, min(n - 1, round(_SLOPE_S * nominal)))
     step = float(np.median(stamps[far:] - stamps[:-far])) / far if n > 1 else 1 / nominal
@@ -390,7 +390,7 @@ def _read_entry(info: Any, key: str) -> str:
 
 
 def _check_whole(path: Path) -> None:
-    """Raise DataError if a file ends within a chunk: pyxdf would read only what precedes it."""
+    """Raise DataError if a file ends within a chunk, since pyxdf would ignore that chunk."""
     size = path.stat().st_size
     with path.open("rb") as file:
         at = len(file.read(4))
@@ -481,7 +481,7 @@ def _open_edf(path: Path) -> Iterator[Callable[[Channels], Sequence[Track]]]:
     with path.open("rb") as file:
         fixed = file.read(256)
         if fixed[:8].rstrip() not in (b"0", b"\xffBIOSEMI") or len(fixed) < 256:
-            raise damaged_error(path, "this is no EDF or BDF file")
+            raise damaged_error(path, "this is not an EDF or BDF file")
         width = 2 if fixed[:1] == b"0" else 3
         count = _parse_header_number(path, "number of signals", fixed[252:256], int)
         if not 1 <= count <= 4096:
@@ -506,7 +506,7 @@ def _open_edf(path: Path) -> Iterator[Callable[[Channels], Sequence[Track]]]:
     if whole < 1 or records > whole:
         raise damaged_error(path, f"it ends after {max(whole, 0)} of {records} records")
     if 0 <= records < whole or (records >= 0 and more and _has_content(path, more)):
-        raise damaged_error(path, f"its header says {records} records, and it holds {whole} and {more} bytes")
+        raise damaged_error(path, f"its header says {records} records, and it contains {whole} and {more} bytes")
     records = whole if records < 0 else records  # -1: the writer did not finish
     shape = (records, per_record) if width == 2 else (records, per_record, 3)
     data = np.memmap(path, "<i2" if width == 2 else np.uint8, "r", begin, shape)
@@ -662,7 +662,7 @@ def _count_frames(path: Path, header: Any) -> int:
         if header.sig_len and stored < header.sig_len:
             raise damaged_error(file, f"it ends after {stored} of {header.sig_len} samples a channel")
         if header.sig_len and stored > 1.01 * header.sig_len + 64:
-            raise damaged_error(path, f"it says {header.sig_len} samples a channel, and {name} holds {stored}")
+            raise damaged_error(path, f"it says {header.sig_len} samples a channel, and {name} contains {stored}")
         frames = stored if frames is None else min(frames, stored)
     if not header.sig_len and frames is None:
         raise damaged_error(path, "the header does not say how long the record is")
@@ -670,7 +670,7 @@ def _count_frames(path: Path, header: Any) -> int:
 
 
 def _find_signal_files(path: Path) -> list[str]:
-    """The signal files that a WFDB header names."""
+    """Return the names of the signal files in a WFDB header."""
     with path.open("rb") as file:
         text = file.read(1 << 20).decode("latin1")  # a header has a line a channel
     rows = [line.split() for line in text.splitlines() if line.strip() and not line.startswith("#")]

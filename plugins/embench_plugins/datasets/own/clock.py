@@ -19,12 +19,12 @@ _TIME = re.compile(r"(\d{1,2}):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?\s*([AaPp])?(
 HALF_DAY_S = 43_200
 _ROUNDING = timedelta(milliseconds=1)
 STARTS_APART_S = 1.0
-"""If the files of a recording begin at most so far apart, seconds may count from any of them."""
+"""If the files of a recording begin at most this far apart, seconds may count from the start of any of them."""
 _MOST_DAYS = 400
 COLUMN = "time"
-"""The origin of seconds that count from 0 in the signals' column of times."""
+"""Name of the origin that is 0 in the signals' column of times."""
 UNIX_UNITS = ((1e11, "s", 1.0), (1e14, "ms", 1e-3), (1e17, "us", 1e-6), (math.inf, "ns", 1e-9))
-"""Upper limit of unix times in a unit, the unit, and its seconds: 1e11 s would be the year 5138."""
+"""(upper limit of unix times in a unit, the unit, its length in s): 1e11 s would be the year 5138."""
 UNIX_S = 3e8
 """Numbers from here on are unix times: no recording lasts nine years."""
 EXPECTED = "seconds, a date such as 2024-03-01 14:05:00 or 01.03.2024 14:05:00, or a time of day such as 14:05:00"
@@ -48,7 +48,7 @@ def parse_zone(text: str) -> tzinfo:
     try:
         return ZoneInfo(text)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ValueError(f"`{text}` is no time zone: write Europe/Berlin or UTC+1, for example") from error
+        raise ValueError(f"`{text}` is not a time zone: write Europe/Berlin or UTC+1, for example") from error
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Clock:
     Args:
         zone: time zone of dates and times of day without one.
         start: the start of the recording in unix seconds; None if unknown.
-        duration_s: its length, in which times of day and hours that come twice are searched; None if unknown.
+        duration_s: its length, which decides between several dates of a time of day; None if unknown.
         origins: possible origin of seconds -> its second in the recording. Origins are the start of each modality's
             file, and `time`, 0 of their columns of times. If they are apart, `origin` is needed.
         origin: the origin that `dataset.yaml` names.
@@ -86,7 +86,7 @@ class Clock:
             return at - self.start
         except (ValueError, OverflowError, OSError) as error:
             unclear = isinstance(error, _UnclearError)
-            what = f"is not clear: {error}" if unclear else "is no time"
+            what = f"is not clear: {error}" if unclear else "is not a time"
             raise DataError(
                 f"line {line}, column {column}: `{text[:40]}` {what}", where=str(path), expected=EXPECTED
             ) from None
@@ -95,7 +95,7 @@ class Clock:
         """Return a duration in seconds; NaN for an empty cell. Raises DataError that names the cell."""
         value = tables.parse_number(text)
         if not math.isfinite(value) and text.lower() not in tables.MISSING:
-            what = f"line {line}, column {column}: `{text[:40]}` is no number of seconds"
+            what = f"line {line}, column {column}: `{text[:40]}` is not a number of seconds"
             raise DataError(what, where=str(path), expected="seconds, such as 40")
         return value
 

@@ -92,7 +92,7 @@ def read_yaml(path: Path) -> Written:
         _check_events(path, text)
         top = yaml.compose(text, yaml.SafeLoader)
     except UnicodeDecodeError as error:
-        raise DataError(f"this is no text in UTF-8: {error.reason}", where=str(path), hint=HINT) from error
+        raise DataError(f"this is not text in UTF-8: {error.reason}", where=str(path), hint=HINT) from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         what = getattr(error, "problem", None) or str(error).partition("\n")[0]
@@ -285,7 +285,7 @@ def _check_names(description: Unlabelled) -> Iterator[Disagreement]:
                 )
     group, names = description.participants.group, {name for source in description.recordings for name in source.names}
     if group and not description.participants.table and group not in names:
-        what = f"`{group}` is no name in braces in the paths, and there is no table of participants"
+        what = f"`{group}` is not a name in braces in the paths, and there is no table of participants"
         yield ("participants", "group"), what, None
 
 
@@ -302,7 +302,7 @@ def _check_labels(description: Unlabelled) -> Iterator[Disagreement]:
             yield from _check_channels(description, label, (*spec.columns, *filter(None, [spec.column])))
         if spec.file and spec.file not in known:
             hint = f"put `{{{spec.file}}}` into the path of the files"
-            what = f"`{spec.file}` is no name in braces in the paths: {', '.join(names)}"
+            what = f"`{spec.file}` is not one of the names in braces in the paths: {', '.join(names)}"
             yield ("labels", label, "file"), what, hint
         if spec.trial and not trials:
             yield ("labels", label, "trial"), "no recordings have `trials`", None
@@ -386,7 +386,7 @@ def _check_target(description: Unlabelled, target: str, rule: TargetRule) -> Ite
             if name not in classes:
                 yield (
                     locate(key),
-                    f"`{name}` is no class of {rule.label}",
+                    f"`{name}` is not a class of {rule.label}",
                     f"its classes: {', '.join(classes) or 'none'}",
                 )
     if set(rule.positive) & set(rule.negative):
@@ -411,7 +411,7 @@ def _check_classes(description: Unlabelled, target: str, rule: TargetRule) -> It
     if rule.kind == "classes" and len(rule.classes or classes) < 3:
         yield place, f"{len(rule.classes or classes)} classes", "two are `kind: binary`"
     if rule.kind == "value":
-        yield place, "classes are no values", "kind: binary or classes"
+        yield place, "`kind: value` needs numbers, and this label has classes", "kind: binary or classes"
 
 
 def _check_numbers(target: str, rule: TargetRule) -> Iterator[Disagreement]:

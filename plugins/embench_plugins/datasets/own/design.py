@@ -141,8 +141,8 @@ def simplify_cells(cells: pd.Series) -> pd.Series:
 
 def _find_shown(rows: pd.DataFrame) -> list[str]:
     """Return the two columns of dates at which a log's stimuli begin and end; empty if there are none. Of several
-    pairs, take the one that recurs and lasts longest, or a pair within it that lasts over half as long, as a film in
-    its trial."""
+    pairs, take the one that recurs and lasts longest; or a pair within it that lasts over half as long, as a video
+    within its trial."""
     found: list[tuple[float, pd.Series, pd.Series, list[str]]] = []
     for column in (str(c) for c in rows.columns if str(c).endswith(" date")):
         stem, _, word = column.removesuffix(" date").rpartition(".")
@@ -162,8 +162,8 @@ def _find_shown(rows: pd.DataFrame) -> list[str]:
 
 
 def _clear_log(log: str, rows: pd.DataFrame, known: Sequence[Kind]) -> tuple[pd.DataFrame, str]:
-    """Return a log without the columns on the run of the experiment and without dates other than those of stimuli, and
-    why its dates cannot be used; empty if they can."""
+    """Return a log without technical columns and without dates other than those of stimuli. Also return why its dates
+    cannot be used, empty if they can."""
     shown = _find_shown(rows)
     why = ""
     if not any(kind.begins for kind in known):
@@ -279,8 +279,8 @@ def _numbers_rise(people: pd.Series, cells: pd.Series) -> bool:
 
 
 def find_wide_columns(sheet: Sheet, known: Sequence[str], placeholder: str = "stimulus") -> dict[str, list[str]]:
-    """Return the columns that exist once per stimulus: name with `{stimulus}`, or another `placeholder`, for the
-    stimulus -> the stimuli. Stimuli are those in `known`, else those with a column of starts."""
+    """Return the columns that exist once per stimulus, as name -> stimuli. In the name, `{stimulus}` (or another
+    `placeholder`) replaces the stimulus. Stimuli are those in `known`, else those with a column of starts."""
     found: dict[str, list[str]] = {}
     for column in map(str, sheet.rows.columns):
         for before, name, after in _split_name(column):

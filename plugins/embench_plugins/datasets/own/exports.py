@@ -138,16 +138,16 @@ _UNIT = re.compile(
 _FORMATS = frozenset({"CAL", "UNCAL", "RAW", ""})
 _RATE = re.compile(r"(?i)sampl\w*[ _-]?(?:rate|freq\w*)\D{0,5}(\d+(?:\.\d+)?) ?hz")
 _STEP = re.compile(r"\s*(\d*[.,]?\d+) (m?sec)/sample\b")
-"""The time of a sample, as AcqKnowledge writes it."""
+"""The interval between samples, as AcqKnowledge writes it."""
 _CHANNELS = re.compile(r"(?:(?:min|m?sec|milliSec|hours?)[\t,; ]+)?CH\d+\b")
 _BIOPAC_LINES = 4
 _NUMBER = re.compile(r"[+-]?\d*[.,]?\d+([eE][+-]?\d+)?")
 
 
 class Preamble(NamedTuple):
-    """Facts above the rows of a table. They are the number of lines before the rows, or before the line of names if
-    `names` is empty; and the measurement unit of each column, empty if unknown. The others are the rate in Hz, the
-    separator if stated, alternative names of the columns, and the duration in s of a unit of columns with times."""
+    """Facts above the rows of a table: `lines`, the number of lines before the rows, or before the line of names if
+    `names` is empty; `units`, by column, empty if unknown; `rate` in Hz; `others`, alternative names of the columns;
+    `seconds`, (column of times, its unit in s)."""
 
     lines: int = 0
     names: tuple[str, ...] = ()
@@ -260,13 +260,13 @@ def _read_biopac(lines: Sequence[str], path: Path) -> Preamble:
 
 
 def _read_channels(lines: Sequence[str], path: Path) -> Preamble:
-    """Return the channels for `_read_biopac`, after the lines above the names."""
+    """Return the preamble of a table of AcqKnowledge that begins with the line of channels."""
     return _read_numbered([(k, line) for k, line in enumerate(lines) if line.strip()], path)
 
 
 def _read_numbered(filled: Sequence[tuple[int, str]], path: Path) -> Preamble:
-    """Return the line `CH1` and so on, which may follow the column of time, and may precede a line with the number of
-    samples."""
+    """Return the preamble with the names in the line `CH1` and so on. A column of time may precede them, and a line
+    with the number of samples may follow."""
     separator = find_separator([line for _, line in filled])
     names = [name for name in split_cells(filled[0][1], separator) if name]
     timed = not names[0].startswith("CH")
@@ -501,7 +501,7 @@ def _read_events(lines: Sequence[str], path: Path) -> dict[int, dict[str, str]]:
             if re.fullmatch(r"-?\d{1,15}", text := cells.get(name, "")):
                 cells[f"{name} in s"] = f"{int(text) / 10_000:.4f}"
             elif name == "Time" and cells:
-                what = f"line {number}, column Time: `{text[:40]}` is no time"
+                what = f"line {number}, column Time: `{text[:40]}` is not a time"
                 raise DataError(what, where=str(path), expected="tenths of milliseconds", hint="copy the log again")
         found |= {number: cells} if cells else {}
     return found

@@ -1,4 +1,4 @@
-"""The recordings of a folder: by the paths that its `dataset.yaml` describes, or as a BIDS dataset has them."""
+"""The recordings of a folder, found by the paths in its `dataset.yaml` or by the rules of BIDS."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _NAME = re.compile(
     r"(_acq-[A-Za-z0-9]+)?(_run-(?P<run>[A-Za-z0-9]+))?(_[a-z]+-[A-Za-z0-9]+)*_(eeg|physio)\.[\w.]+"
 )
 _SI = {**{name: 1 / volts for name, volts in VOLTS.items()}, "S": 1.0, "mS": 1e3, "uS": 1e6}
-"""Unit -> what a value of mne, in volt or siemens, is multiplied with."""
+"""Unit -> factor that converts values of mne, which are in volt or siemens."""
 _VOLTAGES = ("eeg", "ecg", "emg", "eog", "bio")
 _MOST_BYTES = 2_000_000_000
 
@@ -82,11 +82,11 @@ def read_bids(root: Path, path: Path, channels: Mapping[str, OwnChannels], where
 
     Args:
         path: as `find_bids` gave it.
-        channels: modality -> what the description says of it.
-        where: file and line where it does.
+        channels: modality -> its channels in the description.
+        where: file and line of the description, for errors.
 
     Raises:
-        DataError: mne-bids is not installed, a file cannot be read, or a channel is in none.
+        DataError: mne-bids is not installed, a file cannot be read, or no file has a channel.
     """
     raw = None if path.name.endswith(".tsv.gz") else _open_raw(root, path)
     physio = [
@@ -138,7 +138,7 @@ def _open_raw(root: Path, path: Path) -> Any:
 
 
 def _scale_raw(raw: Any, own: OwnChannels, modality: str, wanted: list[str], where: str) -> float:
-    """Return the factor from mne's values to the unit of the card. They are in volt, siemens, or as in the file."""
+    """Return the factor that converts mne's values, in volt, siemens or the file's unit, to the modality's unit."""
     kinds = dict(zip(wanted, raw.get_channel_types(picks=wanted), strict=True))
     if modality in POTENTIALS:
         if other := [name for name, kind in kinds.items() if kind not in _VOLTAGES]:
@@ -243,15 +243,15 @@ _COLUMNS = {"cardiac": "ppg", "respiratory": "resp"}
 
 _MOST_FILES = 100_000
 _SLOW, _MOST_HZ = ("eda", "temp", "resp", "hr"), 2100.0
-"""Modalities that hardly any device samples faster."""
+"""Modalities that hardly any device samples at over 2100 Hz."""
 _TABLES = {".csv", ".txt", ".tsv"}
 
 
 @dataclass(frozen=True)
 class Item:
-    """A recording, or several recordings if its trials are cut out: the facts in its path, and its files by modality
-    (the folder of an E4 under each). `faulty` are excluded modalities. The id is made of the texts for names in braces.
-    For recordings without labels, possibly of several collections, it is the path of the first file."""
+    """A recording, or several if its trials are cut out. `facts` are the texts in its path by name in braces; `paths`
+    are its files by modality, for an E4 the folder; `faulty` are excluded modalities. The id joins the facts. For
+    recordings without labels, possibly of several collections, it is the path of the first file."""
 
     id: str
     source: int
@@ -261,7 +261,7 @@ class Item:
 
 
 class Heard:
-    """Collects oddities of the signals in the files of a recording."""
+    """Collector of findings on the signals in the files of a recording."""
 
     def __init__(self, item: Item) -> None:
         self._item, self._odd, self._lost = item, list[Finding](), dict[str, int]()
@@ -286,7 +286,7 @@ class Heard:
         self._lost[modality] = self._lost.get(modality, 0) + lost
 
     def findings(self, modalities: Sequence[str], *, few: bool) -> list[Finding]:
-        """Return the findings on all signals: modalities that there should be, and a `few` lost samples."""
+        """Return the findings on all signals, and on `modalities` that are absent. With `few`, also on lost samples."""
         absent = [self._warning(m, f"no {m} in it") for m in modalities if m not in self._lost]
         lost = [self._warning(m, f"{n} samples of {m} are lost") for m, n in self._lost.items() if n and few]
         return self._odd + absent + lost
@@ -313,7 +313,7 @@ def find_items(root: Path, description: Unlabelled, written: Written) -> Mapping
     """Return subject -> recordings, sorted by their ids, without excluded subjects.
 
     Raises:
-        DataError: no file matches, or what matches is ambiguous; it names the line.
+        DataError: no file matches, or a match is ambiguous; the error names the line.
     """
     people: dict[str, list[Item]] = {}
     sources: dict[str, int] = {}
@@ -356,7 +356,7 @@ def find_items(root: Path, description: Unlabelled, written: Written) -> Mapping
 
 
 def find_unmatched(root: Path, description: Unlabelled, people: Mapping[str, Sequence[Item]]) -> Iterator[Finding]:
-    """Yield the files that match a kind of recording but are none, and tables of participants without recordings."""
+    """Yield findings on files that `dataset.yaml` nearly matches, and on tables of participants without recordings."""
     own = [t for source in description.recordings for m in source.modalities if (t := source.find_template(m))]
     used = {path for template in own for path, _ in template.matches(root)}
     suffixes = {Path(template.text).suffix.lower() for template in own if "." in template.text} - _TABLES

@@ -84,7 +84,7 @@ class Tables:
         wanted: Sequence[str],
         where: str,
     ) -> pd.DataFrame:
-        """Return the rows of a recording: those whose key columns have its facts.
+        """Return the rows of a table whose key columns have the facts of a recording.
 
         Args:
             spec: the part of the description with the key columns.
@@ -607,8 +607,9 @@ class Labels:
         if spec.classes is None:
             value = tables.parse_number(text)
             if math.isnan(value) and text.lower() not in tables.MISSING:
+                what = f"label {name}: `{text[:40]}` is not a number"
                 hint = f"write `classes` of label {name}, if these are names"
-                raise DataError(f"`{text[:40]}` is no number of {name}", where=where, expected="a number", hint=hint)
+                raise DataError(what, where=where, expected="a number", hint=hint)
             if value in spec.missing:
                 return math.nan
             if math.isfinite(value):

@@ -76,7 +76,7 @@ def check_part(part: str) -> None:
     if len(_PART.findall(part)) > _MOST_WILD:
         raise ValueError(f"over {_MOST_WILD} names and stars in `{part}`")
     if re.search(r"[{}]", _PART.sub("", part)):
-        raise ValueError(f"braces in `{part}` are no name: write `{{participant}}` or `{{participant:S*}}`")
+        raise ValueError(f"braces in `{part}` do not enclose a name: write `{{participant}}` or `{{participant:S*}}`")
 
 
 def merge_stars(text: str) -> str:
@@ -460,10 +460,8 @@ class LabelSource(Readable):
         for raw, named in classes.items() if isinstance(classes, Mapping) else ():
             other = known.setdefault(simplify_value(str(raw)), str(raw))
             if classes.get(other, named) != named:
-                what = f"`{other}` and `{raw}` are one value, but two classes"
-                raise ValueError(
-                    f"{what}: case, spaces, leading zeros and film endings do not count; rename one in the data"
-                )
+                why = "case, spaces, leading zeros and endings of video files do not count; rename one in the data"
+                raise ValueError(f"`{other}` and `{raw}` are one value, but two classes: {why}")
         return classes
 
     @model_validator(mode="after")

@@ -1,8 +1,8 @@
-"""Own recordings, for a benchmark of one's own data, or for pretraining, without a line of Python.
+"""Readers of own recordings, for a benchmark or for pretraining, without a line of Python.
 
-Reads CSV, EDF and BDF, WFDB, MATLAB files, files of Empatica's wristbands and BIDS, as the file `dataset.yaml` beside
-them says (see `layout`): whose they are, what their channels are, how they are labelled, and what is to be predicted.
-`Own` reads recordings with labels, `Corpus` those without.
+They read CSV, EDF and BDF, WFDB, MATLAB files, files of Empatica's wristbands and BIDS. A file `dataset.yaml` beside
+them describes participants, channels, labels and targets (see `layout`). `Own` reads recordings with labels, `Corpus`
+without.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ def check_share(found: Sequence[Fault], counts: Mapping[str, int]) -> None:
     excluded: then the description is probably wrong rather than the files.
 
     Args:
-        counts: file's recording -> how many recordings it holds.
+        counts: recording of a file -> number of trials that are cut from it.
     """
     lost = Counter[str | None]()
     for fault in found:
@@ -192,7 +192,7 @@ class Own(Dataset):
     The id of a recording is made of the texts in its path for the names in braces.
 
     Raises:
-        DataError: already when made, where the folder has no readable `dataset.yaml`.
+        DataError: on construction, if the folder has no readable `dataset.yaml`.
     """
 
     card = Card(
@@ -648,10 +648,11 @@ class Own(Dataset):
 
 
 class Corpus(Own):
-    """The reader. Recordings of over `longest_s` come in pieces, whose ids have the second at which they begin.
+    """Reader of recordings without labels. Those over `longest_s` are cut; the ids of pieces have the second of their
+    start.
 
     Raises:
-        DataError: already when made, where the folder has no readable description, or one of recordings with labels.
+        DataError: on construction, if the folder has no readable description, or one with labels.
     """
 
     card = replace(

@@ -1,8 +1,8 @@
 """The signals of one recording of a `dataset.yaml`, from tables, EDF and the like, or an Empatica E4 export.
 
 Files are read a stretch at a time, so that memory does not grow with them; a MATLAB file, an export of an E4, and a
-table with times are read whole. Around that: even grids for samples that came in packets, one clock for the files of a
-recording, and when each file began.
+table with times are read whole. The module also puts samples that came in packets on even grids, and finds one clock
+for the files of a recording.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from embench_plugins.datasets.own.tables import parse_marked_numbers
 # Samples that share the time at which their packet came: their rate, and their places on an even grid.
 
 _NEAR = 9
-"""So many packets before and after tell whether one was lost between them: of some packets one comes in time."""
+"""Number of packets before and after a gap that decide whether one was lost: among so many, one is not delayed."""
 _PASSES = 3
 
 
@@ -89,8 +89,8 @@ def _count_lost(late: np.ndarray, packet_s: float) -> np.ndarray:
 
 
 class Held(NamedTuple):
-    """A modality in its file: the time of its first sample in unix seconds, None if the file lacks it; the value of its
-    column of times there in s; its rate and length."""
+    """A modality in its file: its first sample in unix seconds, None if the file lacks it, and in seconds of its column
+    of times; its rate in Hz and its length."""
 
     start: float | None
     second: float
@@ -117,11 +117,11 @@ def share_clock(
     from a common origin by that origin; the others are assumed to begin together.
 
     Args:
-        files: modality -> what is known of it; the other arguments have the same keys.
-        origin: what seconds count from, where the description says it.
+        files: modality -> its file's start, rate and length; `paths`, `channels` and `places` have the same keys.
+        origin: the origin of times in seconds, if the description states it.
 
     Raises:
-        DataError: files do not overlap, or columns of times begin apart and nobody says whether they are of one clock.
+        DataError: files do not overlap, or columns of times begin apart and the description does not state an origin.
     """
     known = {m: _place_held(m, files, channels, places) for m in files}
     dated = all(one.start is not None for one in known.values()) and bool(known)
@@ -207,7 +207,7 @@ _RESOLUTION_S = 0.001
 """Many devices write times in whole milliseconds."""
 _CLOCK = re.compile(r"\s*\d{1,2}:\d\d:\d\d(\.\d{1,9})?\s*")
 _LATE = 1.5
-"""By how many packets the latest one may be late."""
+"""Greatest delay of a packet, in times the interval between packets."""
 _FRACTIONS = (12.8, 25.6, 31.25, 51.2, 62.5, 102.4, 204.8, 409.6)
 """Usual rates that are not whole numbers."""
 _ROUND = 0.005
@@ -323,7 +323,7 @@ def _make_held(path: Path, track: Track, zone: tzinfo) -> Held:
 
 
 def _note_short_rows(path: Path, how: tables.Reading) -> Iterator[Finding]:
-    """Report rows of a table that lack cells where most rows have all: their cells may be of other columns."""
+    """Yield a finding if up to half of a table's rows lack cells: their cells may belong to other columns."""
     if path.suffix.lower() not in TABLES or path.suffix.lower() in tables.FRAMES or e4.is_signal_file(path):
         return
     found = tables.count_rows(path, how)
@@ -333,7 +333,7 @@ def _note_short_rows(path: Path, how: tables.Reading) -> Iterator[Finding]:
 
 
 def _find_factor(path: Path, m: str, own: OwnChannels, track: Track, where: str) -> float:
-    """Return the same as `factor`. Also raises DataError if neither the description nor the file has the unit."""
+    """Return `find_factor`. Also raises DataError if neither the description nor the file states the unit."""
     if isinstance(own, FromHeader) and not is_known(track.unit):
         raise DataError(
             f"`unit` of {m} is missing, and {path.name} states none of {track.name}",
@@ -356,7 +356,7 @@ def make_signal(rows: Sequence[np.ndarray], rate: float, modality: str, own: Own
 
 
 Find = Callable[[str, OwnChannels, str], Sequence[Track]]
-"""Function that returns the tracks among which a modality's channels are, given also the line that names them."""
+"""Function of a modality, its channels and the line that names them, which returns all tracks of the file."""
 
 
 def _read_tracks(path: Path, m: str, own: OwnChannels, find: Find, where: str) -> Sequence[Track]:
@@ -507,7 +507,7 @@ def _parse_numbers(column: pd.Series, name: str, path: Path, before: int, own: O
     values = pd.to_numeric(parse_marked_numbers(column), errors="coerce")
     if wrong := np.flatnonzero((values.isna() & column.notna()).to_numpy()).tolist():
         raise DataError(
-            f"column {name}, row {before + wrong[0] + 1}: `{str(column.iloc[wrong[0]])[:40]}` is no number",
+            f"column {name}, row {before + wrong[0] + 1}: `{str(column.iloc[wrong[0]])[:40]}` is not a number",
             where=str(path),
             expected="numbers, and empty cells where samples were lost",
         )
@@ -535,7 +535,7 @@ def _parse_times(column: pd.Series, own: OwnChannels, path: Path, zone: tzinfo) 
         at, absolute = (parsed - pd.Timestamp(0, tz="UTC")).dt.total_seconds().to_numpy(np.float64), True
     if wrong := np.flatnonzero(~np.isfinite(at)).tolist():
         raise DataError(
-            f"column {own.time}, row {wrong[0] + 1}: `{str(column.iloc[wrong[0]])[:40]}` is no time",
+            f"column {own.time}, row {wrong[0] + 1}: `{str(column.iloc[wrong[0]])[:40]}` is not a time",
             where=str(path),
             expected="numbers, or dates such as 2024-03-01 14:05:00.250",
         )
@@ -661,7 +661,7 @@ def find_rows_at(path: Path, own: OwnChannels, seconds: np.ndarray, where: str, 
 
 
 def cut_piece(signal: Signal, start: float, stop: float) -> Signal | None:
-    """Return a signal between two seconds, None where nothing of it is there."""
+    """Return a signal between two seconds, None if it has no sample there."""
     first = max(0, round(start * signal.rate))
     last = min(signal.data.shape[1], math.floor(stop * signal.rate + 1e-6))
     return replace(signal, data=signal.data[:, first:last]) if last > first else None
@@ -676,7 +676,7 @@ def find_file_start(path: Path, own: OwnChannels | None, zone: tzinfo) -> float 
     """Return the start of a file in unix seconds; None if the file lacks it. Headers without a time zone are in `zone`.
 
     Args:
-        own: what the description says of a table.
+        own: the channels of a table in the description; None for a file that states its own start.
     """
     suffix = path.suffix.lower()
     if suffix in TABLES:

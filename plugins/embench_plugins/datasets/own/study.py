@@ -331,7 +331,7 @@ def _find_unused(study: Study, files: Sequence[Path], spare: Mapping[str, str], 
     for sheet in study.sheets:
         if sheet in of_people and (spared := [c for c in sheet.plain if c.lower() not in (*_INFO, *_GROUPS)]):
             study.columns.setdefault("known of a participant, not of a recording", []).extend(spared)
-        why = "no column holds the participants' names" if sheet.participant is None else "no column that is a label"
+        why = "no column contains the participants' names" if sheet.participant is None else "no column that is a label"
         study.unused.setdefault(sheet.name, why)
     study.unused_files = list_unused_files(study.folder, files, study.kinds, used, {**study.unused, **spare})
 
@@ -691,7 +691,7 @@ def describe_study(study: Study) -> list[str]:
     else:
         names = [n for kind in study.kinds for n in kind.facts if n not in ("participant", *SESSIONS)]
         values = {v for kind in study.kinds for v in kind.facts.get(names[-1], [])} if names else set()
-        sentences += [f"A file holds one of {len(values)} stimuli, by its name."] if values else []
+        sentences += [f"Each file contains one of {len(values)} stimuli, by its name."] if values else []
     rated = [
         f"{name} ({entry.fields.get('scale') or entry.fields.get('classes')})" for name, entry in study.labels.items()
     ]

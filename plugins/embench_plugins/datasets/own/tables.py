@@ -1,7 +1,7 @@
 """Tables as spreadsheets, loggers and statistics programs save them: text, Excel, SPSS and Parquet.
 
-A text has any of comma, semicolon and tab, points or commas in numbers, with or without a mark of its encoding. What
-stands above the rows, and logs that are no tables, are read by `exports`.
+Cells are separated by comma, semicolon or tab; numbers have points or commas. `exports` reads the lines above the rows,
+and logs that are not tables.
 """
 
 from __future__ import annotations
@@ -109,9 +109,9 @@ def read_sheet(path: Path, skip: int = 0, sheet: str | None = None) -> pd.DataFr
     and the index is the row number.
 
     Args:
-        skip: so many rows of a sheet stand before the names.
-        sheet: its name; None: the only one in which cells are filled; `*`: all, one below the other and counted
-            through, with a column `sheet` of their names.
+        skip: number of rows before the line of names.
+        sheet: its name; None: the only one in which cells are filled; `*`: all sheets, joined and numbered throughout,
+            with their names in a column `sheet`.
 
     Raises:
         DataError: it cannot be read, the sheet does not exist, or several have cells.
@@ -238,7 +238,7 @@ def find_dialect(path: Path, how: Reading = AS_IS) -> Dialect:
     """Return the form of a table, from its first lines after the lines to skip.
 
     Raises:
-        DataError: it is missing, no text or empty.
+        DataError: it is missing, empty or not text.
     """
     if not path.is_file():
         raise DataError("the file is missing", where=str(path), expected="a table")
@@ -326,7 +326,7 @@ def _read_first_lines(path: Path) -> list[str]:
 
 
 def _encoding_error(path: Path) -> DataError:
-    return DataError("this is no text, or has a line of over 64 kB", where=str(path), hint=AGAIN)
+    return DataError("this is not text, or has a line of over 64 kB", where=str(path), hint=AGAIN)
 
 
 @contextmanager
@@ -437,8 +437,8 @@ def check_unique(path: Path, there: Sequence[str], wanted: Iterable[str]) -> Non
 
 
 def read_rows(path: Path, how: Reading = AS_IS) -> pd.DataFrame:
-    """Return all cells as texts without spaces around them, also of an experiment's log; the index is the line number.
-    Raises DataError."""
+    """Return all cells of a table or log as texts without spaces around them; the index is the line number. Raises
+    DataError."""
     if (log := exports.read_log(path)) is not None:
         return log
     form = find_dialect(path, how)
@@ -605,7 +605,7 @@ def parse_number(text: str) -> float:
 
 
 def simplify_value(value: str) -> str:
-    """Return a value as a key for finding rows: in lowercase, without the file extension of a film, numbers without
+    """Return a value as a key for finding rows: in lowercase, without the extension of a video file, numbers without
     leading zeros.
 
     >>> simplify_value("007"), simplify_value("7.0"), simplify_value("VP 07"), simplify_value("Joy.MP4")

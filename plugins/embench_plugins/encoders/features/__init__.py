@@ -1,1 +1,1 @@
-"""The feature lists of `handcrafted`: by their textbooks, and as published."""
+"""The feature lists of `handcrafted`: by textbook definitions, and as the StressID code computes them."""

@@ -196,8 +196,8 @@ def compute_skin(x: np.ndarray, unit: str, spans: Spans) -> np.ndarray:
 
 def find_responses(x: np.ndarray, phasic: np.ndarray, rate: float, least: float) -> Responses:
     """Return the skin conductance responses: peaks of `phasic` (T,) to which the signal `x` (T,) itself rises by
-    `least` or more from the trough before, within 10 s. The rise is the amplitude. The filter's ringing beside a
-    response is no rise of `x`, so it is not counted."""
+    `least` or more from the trough before, within 10 s. The rise is the amplitude. Ringing of the filter beside a
+    response is not counted, since `x` does not rise there."""
     peak, properties = sps.find_peaks(phasic, prominence=least / 2, wlen=int(20 * rate) | 1)
     prominence = tuple(properties[name] for name in ("prominences", "left_bases", "right_bases"))
     half_recovery = sps.peak_widths(phasic, peak, rel_height=0.5, prominence_data=prominence)[3]

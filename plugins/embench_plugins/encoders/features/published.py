@@ -3,8 +3,8 @@
 Each span is z-scored and cleaned (neurokit2, `biosppy`) by itself. Differences from the textbooks:
 
 - Beats are local maxima at least a third of a second apart, above half the signal's 99 % quantile.
-- Spectra mistake samples at 500 Hz for milliseconds: times are halved and frequencies doubled. They are of the series
-  with its mean, in segments of 256, from its second second on.
+- Spectra mistake samples at 500 Hz for milliseconds: times are halved and frequencies doubled. They are computed from
+  the series with its mean, in segments of 256 values, after its first second.
 - SD1 and SD2 are in samples at 500 Hz. Entropies are of the beats' positions, not of the intervals.
 - `sdnn` holds SD / mean and `cvnn` the SD. pNN50 and pNN20 are counts divided by the intervals per minute.
 - The triangular index divides the intervals per minute by the position of the fullest bin, not by its count.
@@ -135,7 +135,7 @@ def _compute_entropies(x: np.ndarray, m: int = 2) -> tuple[float, float]:
     gap = np.abs(x[:, None] - x)
 
     def near(length: int) -> np.ndarray:
-        """Return (runs, runs) bool: True where the runs of this length that begin at i and j differ less than that."""
+        """Return (runs, runs) bool: True where the runs that begin at i and j differ by less than the tolerance."""
         runs = len(x) - length + 1
         farthest = np.max([gap[k : k + runs, k : k + runs] for k in range(length)], axis=0)
         return np.asarray(farthest <= 0.2 * x.std())

@@ -56,8 +56,8 @@ described = partial(refused, "dataset.yaml")
 EDF = [
     refused("a.edf", edit.cut(-400), "ends after 18 of 20 records"),
     refused("a.edf", edit.cut(300), "header is cut short"),
-    refused("a.edf", edit.write(""), "no EDF or BDF file"),
-    refused("a.edf", edit.put(0, b"\x89PNG"), "no EDF or BDF file"),
+    refused("a.edf", edit.write(""), "not an EDF or BDF file"),
+    refused("a.edf", edit.put(0, b"\x89PNG"), "not an EDF or BDF file"),
     refused("a.edf", edit.put(252, b"9999"), "9999 signals"),
     refused("a.edf", edit.put(244, b"0       "), "records of 0 s"),
     refused("a.edf", edit.put(236, b"99999999"), "of 99999999 records"),
@@ -76,7 +76,7 @@ WFDB = [
 ]
 
 MATLAB = [
-    described(placed(array=None), "which of n, s, x holds the samples", at="a.mat", hint=None),
+    described(placed(array=None), "which of n, s, x contains the samples", at="a.mat", hint=None),
     described(placed(array="y"), "no `y` of `y`, but n, s, x", at="a.mat", hint=None),
     described(placed(array="s.z"), "no `z` of `s.z`, but rate", at="a.mat", hint=None),
     described(placed(array="s.rate"), "a.mat has no channel `2`", at="dataset.yaml"),

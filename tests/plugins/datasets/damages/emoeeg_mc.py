@@ -22,7 +22,7 @@ DAMAGES: Table = {
         refused(RUN, edit.replace("uV ", "mV "), "in mV"),
         refused(RUN, edit.replace("EDF Annotations", "EDF Annotatio  "), "no channel of annotations"),
         refused(RUN, edit.replace("\x144\x14", "\x149\x14"), "triggers of", at=RUN),
-        refused(RUN, edit.replace("0       X X", "1       X X"), "this is no EDF or BDF file"),
+        refused(RUN, edit.replace("0       X X", "1       X X"), "this is not an EDF or BDF file"),
         refused(RATINGS, edit.replace("score_7", "score_x"), "no column score_7"),
         refused(RATINGS, edit.replace("[[38]]", "[[88]]"), "video_name, row 1", "[[88]]"),
         refused(EDA, edit.replace("\t", " "), "not readable"),

@@ -71,7 +71,7 @@ DAMAGES: Table = {
         erred(EVENTS, edit.replace("\tFear\tnegative\t7\t", "\tFear\tpositive\t7\t"), "clip 7 is Fear, positive"),
         refused(EVENTS, edit.replace("\tnegative\t7\t", "\tnegative\t29\t"), "clip of number 29"),
         refused(EVENTS, edit.replace("\tnegative\t7\t", "\tnegative\t8\t"), "clip of number 8"),
-        refused(EVENTS, edit.replace("\tnegative\t7\t", "\tnegative\tx\t"), "`x` is no number"),
+        refused(EVENTS, edit.replace("\tnegative\t7\t", "\tnegative\tx\t"), "`x` is not a number"),
         refused(EVENTS, edit.replace("video_index", "index"), "no column video_index"),
         warned(CHANNELS, edit.replace("T3", "T7"), "not those of the release: T7"),
         warned(CHANNELS, edit.replace("250.0\tgood", "500.0\tgood"), "500 Hz in µV, the release has 250 Hz in µV"),

@@ -127,7 +127,7 @@ MISTAKES = [
     mistake(24, KEYS, f"song: {KEYS[6:]}", "`song` is none of clip, participant", hint="put `{song}` into the path"),
     mistake(34, "{label: task,", "{label: tasks,", "no label `tasks`; did you mean `task`",
             hint="labels: arousal, task"),
-    mistake(34, "positive: [stress]", "positive: [strss]", "`strss` is no class of task", hint="rest, stress"),
+    mistake(34, "positive: [stress]", "positive: [strss]", "`strss` is not a class of task", hint="rest, stress"),
     mistake(33, "kind: binary, cut: 5", "kind: binary", "above which number", hint="cut: 5"),
     unread(6, "longest_s: 60", "longest_s: 30", "lasts 50 s", expected="longest_s: 50"),
     unread(17, "        unit: uS\n", "", "`unit` of eda is missing", expected="unit: uS", hint=None),
@@ -154,12 +154,12 @@ MISTAKES = [
 ]  # fmt: skip
 
 TABLES = [
-    refused("A.csv", edit.write("EDA\n1\nx2\n"), "row 2: `x2` is no number", hint=None),
+    refused("A.csv", edit.write("EDA\n1\nx2\n"), "row 2: `x2` is not a number", hint=None),
     refused("A.csv", edit.write("EDA,EDA\n1,2\n"), "two columns are called `EDA`", expected=None),
     refused("A.csv", edit.write(""), "empty"),
     refused("A.csv", edit.write("EDA\n"), "no rows"),
     refused("A.csv", edit.write("EDA\n1,2,3\n"), "not readable"),
-    refused("A.csv", edit.write("\x00\x01\x02" * 90_000), "this is no text", expected=None),
+    refused("A.csv", edit.write("\x00\x01\x02" * 90_000), "this is not text", expected=None),
     refused("A.csv", edit.write("EDA" + " " * 70_000 + "\n1\n"), "64 kB", expected=None),
     refused("A.csv", edit.both(edit.remove, os.mkfifo), "missing", hint=None),
     refused("A.csv", edit.write("EDA\n" + "1\n" * 60 + "1" * 70_000), "64 kB", expected=None),
@@ -167,7 +167,7 @@ TABLES = [
     refused("moods.csv", edit.both(edit.write("who,mood\n" + "C,3\n" * 60), partial(os.truncate, length=3_000_000_000)),
             "GB large", expected=None),  # sparse: it is not read
     refused("moods.csv", edit.write("who,mood\nA,3\nB,8\nA,4\n"), "lines 2, 4 are all of A"),
-    refused("moods.csv", edit.write("who,mood\nA,good\nB,8\n"), "`good` is no number of mood", at="moods.csv, line 2"),
+    refused("moods.csv", edit.write("who,mood\nA,good\nB,8\n"), "mood: `good` is not a number", at="moods.csv, line 2"),
 ]  # fmt: skip
 
 unfit = partial(nothing, "dataset.yaml", at="dataset.yaml", expected=None)
@@ -183,8 +183,8 @@ FOLDERS = [
 
 TIMES = [
     times("0,1\n1,2\n0.5,3\n", "does not rise"),
-    times("0,1\nx,2\n", "no time"),
-    times("0,1\n1,2\n,3\n", "no time"),
+    times("0,1\nx,2\n", "not a time"),
+    times("0,1\n1,2\n,3\n", "not a time"),
     times("0,1\n" * 9 + "1,2\n" * 9, "do not come evenly", hint=""),
     times("0,1\n0.25,1\n0.5,1\n1e9,3\n", "goes over"),
 ]
@@ -194,7 +194,7 @@ STRETCHES = [
     stages("A,0,60,rest\nA,10,20,rest\nA,30,40,stress\n", "lines 2 and 4 overlap"),
     stages("A,20,0,rest\n", "line 2: from `20`, to `0`"),
     stages("A,NaN,10,rest\n", "line 2: from `NaN`, to `10`"),
-    stages("A,soon,10,rest\n", "line 2, column from: `soon` is no time"),
+    stages("A,soon,10,rest\n", "line 2, column from: `soon` is not a time"),
 ]
 
 DAMAGES: Table = {

@@ -59,7 +59,7 @@ DAMAGES: Table = {
         refused(CSV, labelled([(2, 1, 1, START + 9, 0), (2, 1, 1, START + 9, 1)]), "two labels",
                 hint=None),
         refused(CSV, labelled([(2, 1, 1, START - 99_999, 0)]), "different times"),
-        refused(CSV, labelled([(2, 1, 1, "noon", 0)]), "`noon` is no number"),
+        refused(CSV, labelled([(2, 1, 1, "noon", 0)]), "`noon` is not a number"),
         refused(CSV, labelled([]), "no rows"),
         refused(CSV, edit.remove, "missing"),
         same(CSV, edit.replace(",70.5,", ",,"), "no heart rate"),

@@ -27,7 +27,7 @@ DAMAGES: Table = {
         refused(f"{FOLDER}/tags.csv", edit.replace("2013-", "2014-"), "different times"),
         refused(f"{FOLDER}/EDA.csv", edit.write("2013-02-24 12:23:49\n4.0\n0.3\nx\n"), "line 4"),
         refused(RATINGS, edit.write(",Baseline\nS01,3\n"), "no column Stroop"),
-        refused(RATINGS, edit.lines(much), "`much` is no number"),
+        refused(RATINGS, edit.lines(much), "`much` is not a number"),
         refused(RATINGS, edit.write(""), "not readable"),
         same("*", edit.into("release")),
     ],
