@@ -250,7 +250,7 @@ def test_labels_less_a_subjects_mean_are_refused_where_the_subject_is_trained_on
     with pytest.raises(UsageError, match="includes test labels") as refused:
         build_cohort(store, card, [target], ("ecg",), load_protocol("segment-random-legacy"))
     assert "arousal_centred" in str(refused.value)
-    assert "subject-independent-v3" in str(refused.value)
+    assert "subject-independent-v4" in str(refused.value)
 
 
 def test_a_value_of_a_protocol_has_the_scale_and_the_step_of_the_card():

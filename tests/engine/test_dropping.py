@@ -101,7 +101,7 @@ def test_a_modality_of_which_most_would_go_is_refused() -> None:
     with pytest.raises(DataError, match="4 of 7 features of ecg carry no information") as error:
         drop(**{name: FINE[name] for name in ("fine0", "fine1", "fine2")}, a=0.0, b=1.0, c=LENGTHS, d=-LENGTHS)
     assert "a function of the length of the recording: c, d" in error.value.what
-    assert "subject-independent-v3" in str(error.value.hint)
+    assert "subject-independent-v4" in str(error.value.hint)
 
 
 def test_a_fitted_models_features_are_left_out_wherever_it_predicts() -> None:
