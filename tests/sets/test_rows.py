@@ -142,3 +142,17 @@ def test_a_target_a_modality_and_a_protocol_that_cannot_be_are_refused(rows):
         rows("features-v1", modalities="eda,heart")
     with pytest.raises(UsageError, match="no target `sadness`"):
         rows("features-v1", targets="sadness")
+
+
+def test_a_rule_states_its_datasets_target_and_protocol_and_a_set_those_of_all(tmp_path):
+    found = {
+        name: [row.request for row in baseline_rows(find_set("leaderboard-v1"), "full", name, {"data_root": tmp_path})]
+        for name in ("wearable_stress", "eegmat")
+    }
+    ours = found["wearable_stress"]
+    assert {each.protocol for each in ours} == {"subject-independent-v4", "segment-random-legacy"}
+    assert {each.recipe for each in ours} == {"small"}
+    assert {each.targets for each in ours} == {None, "rating_high", "stress"}
+    assert {each.train_dataset for each in ours if each.targets == "stress"} == {"stress_predict"}
+    assert {each.label_subjects for each in ours} == {None, "2"}
+    assert {(each.train_dataset, each.targets) for each in found["eegmat"]} == {(None, None)}

@@ -1,0 +1,42 @@
+"""`embench baselines --publish`: rows become entries as soon as they are finished, and are not run again."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+DATA = os.environ.get("EMBENCH_TEST_DATA")
+SET = """
+name: mine-v1
+summary: Two rows, one of which no leaderboard takes.
+protocol: subject-independent-v4
+recipe: small
+core:
+  - {encoder: handcrafted, fusion: lda, modalities: ecg, datasets: eegmat}
+  - {encoder: handcrafted, fusion: lda, modalities: ecg, recipe: quick}
+  - {encoder: handcrafted, fusion: lda, modalities: eda, datasets: stress_predict}
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not DATA, reason="$EMBENCH_TEST_DATA is not set")
+def test_a_set_is_published_row_by_row_and_resumed(embench, tmp_path):
+    (tmp_path / "mine-v1.yaml").write_text(SET)
+    boards = tmp_path / "boards"
+    line = ("baselines", "--dataset", "eegmat", "--baseline-set", tmp_path / "mine-v1.yaml", "--data-root", DATA)
+    line = (*line, "--runs", tmp_path / "runs", "--publish", boards)
+    done = embench(*line)
+    assert done.code == 0, done.err
+    assert "0 of 2 rows are published" in done.err
+    assert "; published\n" in done.err
+    assert "; not published: " in done.err
+    entries = [path.parent for path in boards.rglob("run.yaml")]
+    assert len(entries) == 1
+    assert (boards / "eegmat" / "README.md").is_file()
+    assert embench("leaderboard", "verify", entries[0], "--data-root", DATA).code == 0
+    for folder in Path(tmp_path / "runs" / "eegmat").glob("handcrafted-lda-*"):
+        if folder.name == entries[0].name:
+            (folder / "run.yaml").unlink()  # it would be trained again, were it not published
+    again = embench(*line)
+    assert "1 of 2 rows are published" in again.err
+    assert not (tmp_path / "runs" / "eegmat" / entries[0].name / "run.yaml").exists()
