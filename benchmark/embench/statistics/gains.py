@@ -120,7 +120,7 @@ def subject_scores(run: Scored) -> ValuesBySeed:
 
 
 def subject_gap(first: Scored, second: Scored) -> ValuesBySeed:
-    """Return each subject's score in the first run less that in the second. Units and targets may differ."""
+    """Return each subject's score in the first run minus that in the second. Units and targets may differ."""
     sides = [[units for _, units in units_by_seed(run)] for run in (first, second)]
     return of_subjects([first, second], names_of([*sides[0], *sides[1]]), *sides)
 
@@ -513,7 +513,7 @@ def compare_pretraining(
 def compute_pretraining_gap(
     kind: ReferenceKind, name: str, row: Record, reference: Record, target: str, metric: str | None = None
 ) -> PretrainingGain:
-    """Return the score of the run `row` less that of the run `reference`, whose method is called `name`. `metric`: as
+    """Return the score of the run `row` minus that of the run `reference`, whose method is called `name`. `metric`: as
     in `compare_pretraining`."""
     try:
         gap = paired_gap(row, reference, target, metric or shown_metric(row, target))
