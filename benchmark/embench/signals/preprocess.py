@@ -24,7 +24,7 @@ VIDEO_FEATURES_HZ = 18.0
 """Rate of facial action units (strizhkova2024)."""
 
 LOWPASS_LIMIT = 0.45
-"""Proportion of the rate. A low-pass whose edge is at least this high is skipped, since it would have no effect."""
+"""Least proportion of the rate at which the edge of a low-pass has no effect. Such a low-pass is skipped."""
 
 
 @dataclass(frozen=True, slots=True)

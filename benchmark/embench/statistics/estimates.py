@@ -50,8 +50,8 @@ from embench.statistics.joined import Joined, is_predicted
 
 
 def _predicted(units: Units) -> Units:
-    """Return the units with a prediction. The CCC is no proportion of comparisons, so that a missing prediction cannot
-    count as lost comparisons."""
+    """Return the units with a prediction. The CCC is not a proportion of comparisons, so that a missing prediction
+    cannot count as lost comparisons."""
     return units.take(is_predicted(units))
 
 
@@ -461,7 +461,7 @@ def _crossed_contributions(
     """Return for each seed the contributions (G,) of groups of subjects to a crossed score.
 
     A partition decides who is compared with whom, and who trains. Only the latter matters here. Each subject's
-    comparisons are therefore matched with partners of all folds, which are the same in all seeds. `mates`: the tables
+    comparisons are therefore matched with subjects of all folds, which are the same in all seeds. `mates`: the tables
     of each seed, within folds."""
     if all(isinstance(tables, Undefined) or conditioned.is_even(tables) for tables in mates):
         return [np.zeros(len(jackknife.counts)) for _ in mates]  # such scores are at chance with any training subjects
@@ -582,7 +582,7 @@ def _within_subject_difference(
 
 
 def _difference_by_subject(units: Units, subjects: np.ndarray) -> np.ndarray:
-    """Return (P,) the mean score of positive less that of negative units of each subject, NaN without both."""
+    """Return (P,) the mean score of positive units minus that of negative units of each subject, NaN without both."""
     subject, n, by_class = encode_subjects(units, subjects), len(subjects), []
     for positive, score in compare_classes(units):
         with np.errstate(invalid="ignore"):
@@ -603,7 +603,7 @@ SUBJECT_DIFFERENCES: Mapping[str, Callable[[Units, np.ndarray], np.ndarray]] = {
 
 def _crossed_difference(metric: str, joined: Joined, jackknife: Jackknife) -> tuple[Estimate, np.ndarray] | Undefined:
     """Return the mean difference of scores over matched comparisons, and groups' contributions in each seed (S, G).
-    Contributions are computed with partners of all folds, see `_crossed_contributions`."""
+    Contributions are computed with subjects of all folds, see `_crossed_contributions`."""
     subjects, whole, by_seed = jackknife.subjects, [], []
     for folds in joined.seeds.values():
         mates = conditioned.over_folds(metric, folds.values(), subjects, graded=True)

@@ -406,7 +406,7 @@ def _adjustment_sentence(run: Mapping[str, Any], result: TargetAnswers) -> str:
         text += f"; {failed})" if failed else ")"
     if phase is None or phase.effect is None:
         return f"{text}."
-    model = next((control for control in result.models if control.name == "protocol_phase"), None)
+    model = next((each for each in result.models if each.name == "protocol_phase"), None)
     alone = model.scores.get(result.metric) if model else None
     short = metric_family(result.metric)
     reach = f"; that phase alone: {short} {format_decimals(alone.mean)}" if alone and alone.is_defined else ""

@@ -120,7 +120,7 @@ def subject_scores(run: Scored) -> ValuesBySeed:
 
 
 def subject_gap(first: Scored, second: Scored) -> ValuesBySeed:
-    """Return each subject's score in the first run less that in the second. Units and targets may differ."""
+    """Return each subject's score in the first run minus that in the second. Units and targets may differ."""
     sides = [[units for _, units in units_by_seed(run)] for run in (first, second)]
     return of_subjects([first, second], names_of([*sides[0], *sides[1]]), *sides)
 
@@ -515,8 +515,8 @@ def compare_pretraining(
 def compute_pretraining_gain(
     kind: ReferenceKind, name: str, row: Record, reference: Record, target: str, metric: str | None = None
 ) -> PretrainingGain:
-    """Return the gain of a pretrained run (`row`) over a reference of this kind, whose method is called `name`.
-    `metric`: as in `compare_pretraining`."""
+    """Return the score of the run `row` minus that of the run `reference`, whose method is called `name`. `metric`: as
+    in `compare_pretraining`."""
     try:
         found = paired_gap(row, reference, target, metric or shown_metric(row, target))
     except EmbenchError as error:

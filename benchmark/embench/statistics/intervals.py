@@ -434,7 +434,7 @@ class Ranking:
 
     Args:
         ranks: the best and the worst rank of each method, given the significant differences from other methods.
-        lead: score of the first less the mean of all. `luck`: expected lead of the best of as many equal methods; None
+        lead: score of the first minus the mean of all. `luck`: expected lead of the best of as many equal methods; None
             if a method has no interval.
         paired: whether all methods were compared subject by subject. If not, `luck` is an upper bound.
         letters: letters of each method. Methods that share one do not differ significantly (see `rank_groups`)."""
@@ -578,7 +578,7 @@ class PositiveCount:
     Args:
         asked: number of methods with an answer. `adding`: number of methods with the answer *yes*.
         by_luck: largest number with *yes* by chance: 95 % of simulated leaderboards of methods that predict nothing
-            have no more. None if the entries do not hold contributions. Approximate, as is `p`.
+            have no more. None if the entries publish no contributions. Approximate, as is `p`.
         p: proportion of these leaderboards with at least `adding`."""
 
     asked: int

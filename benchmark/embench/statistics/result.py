@@ -124,7 +124,7 @@ class Result:
 
     @classmethod
     def read(cls, folder: Path) -> Result:
-        """Return the result in the folder of a run or a published entry. Raises DataError if the folder holds no intact
+        """Return the result in the folder of a run or a published entry. Raises DataError if the folder has no intact
         record, and CheckFailed if the record was edited."""
         known = read_record(folder)
         return cls(str(known.run["id"]), Path(folder), known.run, known.scores)
