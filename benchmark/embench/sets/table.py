@@ -261,12 +261,12 @@ def _make_panels(
         for target in result.scores.primary_metrics:
             run = result.manifest
             groups.setdefault((run["dataset"].get("name", ""), run["protocol"]["name"], target), {})[result.id] = result
-    for (dataset, protocol, target), found in groups.items():
-        metric = min(found.values(), key=lambda r: r.id not in user_runs).answers[target].display_metric
-        ordered = sorted(found.values(), key=lambda r: -_rank(_mean(r.scores.get_score(target, metric)), metric))
-        mine, others = ([r for r in ordered if (r.id in user_runs) == is_own] for is_own in (True, False))
-        first = next(iter(found)) if reference == "first" else ""
-        yield _Panel(dataset, protocol, target, metric, mine, others, first)
+    for (dataset, protocol, target), by_id in groups.items():
+        metric = min(by_id.values(), key=lambda r: r.id not in user_runs).answers[target].display_metric
+        ordered = sorted(by_id.values(), key=lambda r: -_rank(_mean(r.scores.get_score(target, metric)), metric))
+        user, others = ([r for r in ordered if (r.id in user_runs) == is_own] for is_own in (True, False))
+        first = next(iter(by_id)) if reference == "first" else ""
+        yield _Panel(dataset, protocol, target, metric, user, others, first)
 
 
 def _compare_with_baselines(panels: Sequence[_Panel]) -> _Pairs:
