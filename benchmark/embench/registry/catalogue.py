@@ -51,7 +51,7 @@ _GIVEN: dict[str, type[Any]] = {}
 
 
 def is_object(name: str) -> bool:
-    """Return True if `name` is that of a class passed from Python, in this or an earlier process."""
+    """Return True if `name` is the name of a class passed from Python, in this or an earlier process."""
     return name.startswith(_OBJECT)
 
 

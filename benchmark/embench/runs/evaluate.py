@@ -136,8 +136,8 @@ class _AnalysisEvents:
 
 
 def collect_fold_predictions(plan: Plan, stages: Path) -> tuple[list[FoldPredictions], list[dict[str, Any]]]:
-    """Return the predictions of a plan with finished stages, and a row for each target, seed and fold with the epoch
-    that was selected by its test score; no rows under protocols that do not select so."""
+    """Return the predictions of a plan with finished stages. Also return a row for each target, seed and fold with the
+    epoch that its test score selected; no rows if the protocol does not select epochs by test scores."""
     cohort = plan.fit if plan.request.dev else plan.test
     predictions: list[FoldPredictions] = []
     predicted_units: set[tuple[int, str, int]] = set()
@@ -400,7 +400,7 @@ def _collect_dropped(planned: Plan, outcome: Outcome) -> dict[str, dict[str, Any
 
 
 def _export_request(planned: Plan) -> dict[str, Any]:
-    """Return the request as plain values. For own data it contains no path."""
+    """Return the request as plain values, without paths if the dataset is a user's own."""
     values = {f.name: _to_plain(getattr(planned.request, f.name)) for f in fields(Request)}
     del values["confounds"]  # scores.json shows whether the analysis was run
     if values.pop("tuned"):

@@ -472,7 +472,7 @@ def _make_folds(
 def _check_tested(
     protocol: Protocol, cohort: Cohort, rows: Sequence[SubmittedRow], tested: Mapping[str, int], path: Path
 ) -> None:
-    """Refuse units that no fold tests, and the file's own folds if only one fold is tested."""
+    """Check that a fold tests each unit of the file, and that the file names this fold if only one fold is tested."""
     faults, place = Faults(path), {unit.id: i for i, unit in enumerate(cohort.units)}
     for row in rows:
         if row.unit not in tested:
@@ -513,9 +513,9 @@ def _make_fold_predictions(
 
 
 def _count_missing(cohort: Cohort, predictions: Sequence[FoldPredictions]) -> dict[str, dict[str, Any]]:
-    """Return target -> counts of what the file does not predict; empty if it predicts all. `units`: units that lack a
-    prediction in some seed; `labelled`: those with a label; `subjects`: subject -> their number; `predictions`: missing
-    predictions over all seeds."""
+    """Return target -> counts of missing predictions; empty if there are none. `units`: units that lack a prediction in
+    some seed; `labelled`: those with a label; `subjects`: subject -> their number; `predictions`: missing predictions
+    over all seeds."""
     units: dict[str, dict[int, bool]] = {}  # target -> unit -> whether it has a label
     lost: Counter[str] = Counter()
     for fold in predictions:

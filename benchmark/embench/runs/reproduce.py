@@ -282,7 +282,7 @@ def reproduce_entry(
 
 
 def _draw_stages(folder: Path, run: Manifest, count: int, nonce: str | None, result: Reproduction) -> None:
-    """Store the folds of a spot check in `result`, by the given nonce, the one revealed for the entry, or a new one."""
+    """Store in `result` the folds of a spot check, drawn by `nonce`, the one revealed for the entry, or a new one."""
     digest, every, nonces = hash_entry(folder, run), list_test_stages(folder, run), read_nonces(folder.parents[2])
     result.nonce = Nonce(value=nonce or secrets.token_hex(8))
     if nonce is None and nonces and (drawn := nonces.find_reveal(digest)):

@@ -248,7 +248,7 @@ def forecast_times(rows: Sequence[RowForecast]) -> Iterator[float]:
 
 
 def tuned_plan(row: BaselineRow, plan: Plan, progress: EventCallback | None = None) -> Plan | None:
-    """Return the plan with the settings that a row's search chose in place of those of `plan`; None if it has not."""
+    """Return the plan with the settings that a row's search has chosen in place of `plan`'s; None if it has not."""
     if row.search and (file := name_tuning_file(plan, row.search)).is_file():
         return make(replace(row.request, tuned=file), progress)
     return None

@@ -142,9 +142,8 @@ def model_cells(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
 
 
 def sensor_cells(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
-    """Return the cells of a table on the question which sensors are associated with the label given time and movement,
-    for one dataset, protocol and target. Empty where all methods read the same sensors, or the question does not
-    apply."""
+    """Return the cells of a table on which sensors are associated with the label given time and movement, for one
+    dataset, protocol and target. Empty if all methods read the same sensors, or if the question does not apply."""
     methods = [row for row in rows if row["role"] != "confound_only" and row["movement_evidence"]]
     methods.sort(key=lambda row: (row["sensors"].count(","), row["sensors"], row["label"]))
     if len({row["sensors"] for row in methods}) < 2:
