@@ -113,7 +113,7 @@ def _with_unpredicted(
 
 
 def encode_subjects(units: Units, subjects: np.ndarray) -> np.ndarray:
-    """Return (n,) the position of each unit's subject in `subjects` (P,), which are distinct and complete.
+    """Return (n,) the position of each unit's subject in `subjects` (P,), which has every subject once.
 
     >>> from embench.testing.require import units
     >>> two = units("binary", subjects=2, each=3)
