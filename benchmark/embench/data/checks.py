@@ -38,8 +38,8 @@ LEAST_ALIKE = 4
 
 @dataclass
 class LabelValues:
-    """Statistics of one label over recordings: `recordings` with values, number of `known` values, number of values
-    outside the scale (`off`), least (`low`) and greatest (`high`) value."""
+    """Statistics of one label over recordings: number of `recordings` with values, number of `known` values, how many
+    of these are outside the scale (`off`), the least (`low`) and the greatest (`high`)."""
 
     recordings: int = 0
     known: int = 0

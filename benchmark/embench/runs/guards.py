@@ -204,8 +204,8 @@ def permute_labels(planned: Plan, k: int) -> Plan:
 
 
 def _swap_halves(y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return labels (n,) with the lower and upper halves of their ranks exchanged; ties are ordered at random. No unit
-    of a class that has at most half of the units keeps its label."""
+    """Return labels (n,) with the lower and upper halves of their ranks exchanged; ties are ordered at random. If a
+    class has at most half of the units, all of them get other labels."""
     order, out = np.lexsort([rng.random(len(y)), y]), np.empty_like(y)
     out[order] = np.roll(y[order], len(y) // 2)
     return out

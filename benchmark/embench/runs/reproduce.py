@@ -430,7 +430,7 @@ def _select_predictions(predictions: Predictions, picked: Sequence[PickedFold] |
 
 
 def _compare_predictions(record: Record, old: Predictions, new: Predictions, result: Reproduction) -> None:
-    """Compare repeated predictions (`new`) with the entry's (`old`); with other libraries or devices, their scores."""
+    """Compare repeated predictions (`new`) with the entry's (`old`); only scores if libraries or devices differ."""
     old, new = _sort_rows(old), _sort_rows(new)
     names = ("method", "target", "unit", "seed", "fold")
     if not len(new) or any(old[name].tolist() != new[name].tolist() for name in names):

@@ -208,8 +208,8 @@ def leaves_no_trace(checked: _Checks) -> _Checks:
 
 
 def lets_print(checked: _Checks) -> _Checks:
-    """Decorate a check of a class that only its user runs, so that it restores the global random states, and discards
-    what the class prints."""
+    """Decorate a check that a user runs on an own class: it restores the global random states, and discards what the
+    class prints."""
 
     @functools.wraps(checked)
     def check(cls: type[Any], *args: Any, **named: Any) -> None:
