@@ -38,8 +38,8 @@ LEAST_ALIKE = 4
 
 @dataclass
 class LabelValues:
-    """Statistics of one label over recordings: `recordings` with values, number of `known` values, number of values
-    outside the scale (`off`), least (`low`) and greatest (`high`) value."""
+    """Statistics of one label over recordings: number of `recordings` with values, number of `known` values, how many
+    of these are outside the scale (`off`), the least (`low`) and the greatest (`high`)."""
 
     recordings: int = 0
     known: int = 0
@@ -95,10 +95,10 @@ def find_poor_labels(card: Card, there: set[str], values: Mapping[str, LabelValu
 def find_wrong_units(card: Card, sizes: Mapping[str, Sequence[float]]) -> Iterator[Finding]:
     """Report modalities whose values are implausible in the card's measurement unit, and modalities with an unknown
     unit. The first is an error if runs read the modality by default and nearly all recordings are affected."""
-    for modality, own in sizes.items():
+    for modality, modality_sizes in sizes.items():
         unit = card.modalities[modality].unit if modality in card.modalities else ""
-        if fault := unit_fault(modality, unit, own):
-            wrong = [bool(unit_fault(modality, unit, [size])) for size in own if np.isfinite(size)]
+        if fault := unit_fault(modality, unit, modality_sizes):
+            wrong = [bool(unit_fault(modality, unit, [size])) for size in modality_sizes if np.isfinite(size)]
             unusable = np.mean(wrong) >= 0.8 and modality in _list_default_modalities(card)
             yield Finding("error" if unusable else "warning", modality, fault)
         known = known_units(modality)

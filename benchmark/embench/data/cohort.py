@@ -357,7 +357,7 @@ class Cohort:
         return self.card.longest_s if np.isnan(self.length_s) else self.length_s
 
     def rule(self, target: Target, train: Sequence[int] | np.ndarray) -> LabelRule:
-        """Return a target's label rule, whose cut may depend on the units at `train`, to which a method is fitted."""
+        """Return a target's label rule. Its cut may depend on the units at `train`, to which a method is fitted."""
         if target.rule.cut != "training_mean":
             return target.rule
         return fitted_rule(target.rule, self.select_units(train), self.raw[target.name][list(train)])
@@ -576,7 +576,7 @@ def build_cohort(
 @cached
 def unlabelled_cohort(store: Store, card: Card, protocol: Protocol, kind_of_labels: str | None = None) -> Cohort:
     """Return all subjects of a dataset, with or without labels, for pretraining or prediction. Units are cut as for
-    labels of `kind_of_labels`; by default, as for the default targets, or as whole recordings without labels."""
+    labels of `kind_of_labels`; by default, as for the default targets, or as whole recordings if there are none."""
     usual = choose_targets(card, None) if card.targets and not kind_of_labels else ()
     kinds = [store.label_kinds[t.label] for t in usual if t.label in store.label_kinds]
     kind: Any = kind_of_labels or next(iter(kinds), "rating")

@@ -315,13 +315,13 @@ def _describe_agreement(
     kinds: dict[str, Any] = dict(store.label_kinds)
     cut = choose_cut(kinds[target.label], protocol)
     usable = [n for n, kind in kinds.items() if choose_cut(kind, protocol) == cut]
-    found = []
+    described = []
     named = [name for name in (raters.labels if raters else ()) if name in usable]
-    sets = [some for some in list_annotator_sets(usable, target.label) if some != named]
+    sets = [labels for labels in list_annotator_sets(usable, target.label) if labels != named]
     for names in [named] * (len(named) > 1) + sets:
         values = np.stack([label_units(units, table[name], target.rule)[0] for name in names])
         alpha = krippendorff_alpha(values, nominal)
-        found.append({
+        described.append({
             "labels": names,
             "units": int((np.isfinite(values).sum(0) > 1).sum()),
             "alpha": None if isinstance(alpha, Undefined) else alpha,
@@ -329,7 +329,7 @@ def _describe_agreement(
             **({"undefined": alpha.reason} if isinstance(alpha, Undefined) else {}),
             "pairs": compare_pairs(names, values, nominal)
         })  # fmt: skip
-    return found
+    return described
 
 
 def _list_warnings(target: Target, described: Mapping[str, Any]) -> list[str]:

@@ -55,7 +55,7 @@ _NAMED: ContextVar[tuple[str, str] | None] = ContextVar("named", default=None)
 
 @contextmanager
 def data_at(dataset: str | None, data_root: Path | None, recorded: Iterable[str]) -> Iterator[None]:
-    """Let the name of own recordings in records stand for the folder `dataset`, inside this context.
+    """Let the name of a user's own recordings in records stand for the folder `dataset`, inside this context.
 
     Args:
         dataset: name or folder of the data; None: names in records are looked up below `data_root`.
@@ -102,7 +102,7 @@ class Source:
 
     @cached_property
     def reader(self) -> Dataset:
-        """Reader on the folder. Own recordings have pseudonyms, unless they are synthetic.
+        """Reader on the folder. A user's own recordings have pseudonyms, unless they are synthetic.
 
         Raises:
             DataError: the folder does not exist; the message says where it was expected and how the data are obtained.
@@ -131,12 +131,12 @@ class Source:
 
     @property
     def pseudonymous(self) -> Pseudonymous | None:
-        """Reader of own recordings under pseudonyms; None for datasets with public or synthetic names."""
+        """Reader of a user's own recordings under pseudonyms; None if names are public or synthetic."""
         return self.reader if isinstance(self.reader, Pseudonymous) else None
 
     @cached_property
     def card(self) -> Card:
-        """Dataset card, read from the folder if it exists or holds own recordings; otherwise that of the reader's
+        """Dataset card, read from the folder if it exists or holds a user's own recordings; else that of the reader's
         class."""
         if self._is_own or self.folder.is_dir():
             return self.reader.card
@@ -153,7 +153,7 @@ class Source:
         return self.entry.full_name == f"{registry.BUNDLED}/{OWN}"
 
     def prepared(self, protocol: Protocol, workers: int = 1, progress: ProgressCallback | None = None) -> Store:
-        """Return the store prepared by a protocol's rules. For own recordings, the DataError names the faulty files."""
+        """Return the store prepared by a protocol's rules. For own recordings, the DataError names faulty files."""
         scratch, reader = _SCRATCH.get(), self.reader
         make = partial(
             prepare,
@@ -286,14 +286,14 @@ def _choose_reader(folder: Path) -> str:
 
 
 def find_recording_folders(data_root: Path | None) -> list[Path]:
-    """Return the folders of own recordings below the data root."""
+    """Return the folders of the user's own recordings below the data root."""
     root = data.default_data_root(data_root)
     known = registry.list_plugins("dataset")
     return sorted(p.parent for p in root.glob("*/dataset.yaml") if p.parent.name not in known) if root.is_dir() else []
 
 
 def make_first_description(folder: Path) -> str:
-    """Return the text of a first `dataset.yaml` for own recordings. Its first comments explain what was guessed.
+    """Return the text of a first `dataset.yaml` for a user's own recordings. Its first comments explain the guesses.
 
     Raises:
         UsageError: there is a description already, which is never changed.
@@ -339,7 +339,7 @@ def _make_no_data_error(entry: Entry, card: Card, folder: Path, data_root: Path 
 
 
 def _check_name(dataset: Dataset, *, is_path: bool) -> None:
-    """Raise DataError if own recordings have another dataset's name, or not their folder's name (unless `is_path`)."""
+    """Raise DataError if own recordings have another dataset's name, or not their folder's (unless `is_path`)."""
     name, where = dataset.card.name, str(dataset.root / "dataset.yaml")
     if name in registry.list_plugins("dataset") and name != OWN:
         raise DataError(f"`name: {name}` is the name of another dataset", where=where, expected="a name of your own")

@@ -81,8 +81,8 @@ class PseudonymRow(NamedTuple):
 
 
 class Pseudonymous(Dataset):
-    """A reader of own recordings whose subjects, groups and recordings have pseudonyms. Names of sessions and stimuli
-    stay, unless they hold a date, a long number or a participant's name.
+    """A reader of a user's own recordings that gives pseudonyms to subjects, groups and recordings. Names of sessions
+    and stimuli stay, unless they hold a date, a long number or a participant's name.
 
     Raises:
         DataError: from `subjects`, where the study's key is damaged.

@@ -35,8 +35,8 @@ misread or miswritten. Units such as `a.u.` have no range."""
 
 
 def describe_outside_range(modality: str, signal: Signal) -> str | None:
-    """Describe values outside the range of the modality, if a package defines one, else of the unit; None without
-    any."""
+    """Return a sentence on values outside the plausible range: that of the modality if a package defines one, else that
+    of the measurement unit. None if no value is outside."""
     unit = UNIT_SPELLINGS.get(signal.unit, signal.unit)
     limits = find_modality(modality).limits or PHYSICAL_RANGES.get(unit)
     if limits is None:

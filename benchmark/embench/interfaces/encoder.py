@@ -104,8 +104,7 @@ class Encoder(Personalised, ABC):
         return {name: (name,) for name in channels}
 
     def stream(self, signal: Signal) -> Signal:
-        """Return a recording's signal in the encoder's own form, at any rate. It is stored once and cut into
-        windows."""
+        """Return a recording's signal in the encoder's form, at any rate. It is stored once, then cut into windows."""
         return signal
 
     def features(self, signal: Signal, spans: np.ndarray) -> np.ndarray:

@@ -100,8 +100,8 @@ def compare_subjects(score: np.ndarray, positive: np.ndarray, subject: np.ndarra
 def _with_unpredicted(
     score: np.ndarray, positive: np.ndarray, subject: np.ndarray, subjects: int, tie: float, known: np.ndarray
 ) -> Pairs:
-    """Return the result of `compare_subjects` if only the scores `known` (n,) are finite. A pair with an infinite score
-    ties, unless the other score is NaN, which loses."""
+    """Return the result of `compare_subjects` if some scores are not finite; `known` (n,) is True for finite ones. A
+    pair with an infinite score ties, unless the other score is NaN, which loses."""
     predicted = compare_subjects(score[known], positive[known], subject[known], subjects, tie)
 
     def pairs(used: np.ndarray) -> np.ndarray:
@@ -113,7 +113,7 @@ def _with_unpredicted(
 
 
 def encode_subjects(units: Units, subjects: np.ndarray) -> np.ndarray:
-    """Return (n,) the position of each unit's subject in `subjects` (P,), which are distinct and complete.
+    """Return (n,) the position of each unit's subject in `subjects` (P,), which has every subject once.
 
     >>> from embench.testing.require import units
     >>> two = units("binary", subjects=2, each=3)

@@ -263,8 +263,8 @@ def _deal_in_order(names: Sequence[str], folds: int | Literal["each"]) -> dict[s
 
 
 def follow_recordings(folds: Sequence[Fold], dealt: Sequence[Unit], units: Sequence[Unit]) -> list[Fold]:
-    """Return folds of `units`, in which each unit is in the part of its recording. `folds` are those of `dealt`, with
-    one unit per recording.
+    """Return folds of `units`, in which each unit is in the part of its recording. `folds` are folds of `dealt`, which
+    has one unit per recording.
 
     Folds without a test unit are dropped: their subjects have no such units."""
     recording_of = {unit.id: unit.recording for unit in dealt}

@@ -408,7 +408,7 @@ class Protocol(_Rules):
         return found
 
     def primary_metric_for(self, kind: KindName, design: Design, moments: bool = False) -> str:
-        """Return the primary metric of a target of this kind in a study of this design; under `by_design`, the
+        """Return the primary metric of a target of this kind in a study of this design. Under `by_design` it is the
         proportion of correctly ordered pairs that neither time nor stimuli alone can predict. `moments`: True if labels
         vary during a stimulus."""
         traits = KINDS[kind]

@@ -45,9 +45,9 @@ def describe_slices(
         return Reason.make("given_half")
     of_classes = placed.classes > 1
     designs = Counter(
-        tuple(_subject_blocks(placed, own, block[own], rank[own] > 0, scored[own]))
-        for own in placed.by_subject.values()
-        if scored[own].any()
+        tuple(_subject_blocks(placed, index, block[index], rank[index] > 0, scored[index]))
+        for index in placed.by_subject.values()
+        if scored[index].any()
     )
     blocks = designs.most_common(1)[0][0] if placed.fixed_order and designs else ()
     given, tested = (_sort_blocks([each for each in blocks if getattr(each, part)]) for part in ("given", "scored"))
@@ -58,11 +58,12 @@ def describe_slices(
 
 
 def _subject_blocks(
-    placed: Placed, own: np.ndarray, block: np.ndarray, given: np.ndarray, scored: np.ndarray
+    placed: Placed, index: np.ndarray, block: np.ndarray, given: np.ndarray, scored: np.ndarray
 ) -> Iterable[_Block]:
-    """Yield one subject's blocks in temporal order. `own` (k,): positions of its units; other arrays describe these."""
+    """Yield one subject's blocks in temporal order. `index` (k,): positions of its units, which the other arrays
+    describe."""
     first = [int(np.flatnonzero(block == number)[0]) for number in range(block.max(initial=-1) + 1)]
-    names = [_block_name(placed, int(own[k])) for k in first]
+    names = [_block_name(placed, int(index[k])) for k in first]
     for number, name in enumerate(names):
         at = block == number
         yield _Block(name, names[: number + 1].count(name), names.count(name), given[at].any(), scored[at].any())
@@ -79,11 +80,11 @@ def _sort_blocks(blocks: Sequence[_Block]) -> list[list[Any]]:
     """Return [name, number of blocks with this name in a session, list of their `nth`] for each name, in temporal
     order; empty if there are too many blocks to list."""
     by_name = attrgetter("name")
-    kinds = [list(some) for _, some in groupby(sorted(blocks, key=by_name), by_name)]
-    if len(kinds) > BLOCKS_NAMED or any(len(some) > BLOCKS_NAMED for some in kinds):
+    kinds = [list(same_name) for _, same_name in groupby(sorted(blocks, key=by_name), by_name)]
+    if len(kinds) > BLOCKS_NAMED or any(len(same_name) > BLOCKS_NAMED for same_name in kinds):
         return []
-    kinds.sort(key=lambda some: blocks.index(some[0]))
-    return [[some[0].name, some[0].total, [each.nth for each in some]] for some in kinds]
+    kinds.sort(key=lambda same_name: blocks.index(same_name[0]))
+    return [[same_name[0].name, same_name[0].total, [each.nth for each in same_name]] for same_name in kinds]
 
 
 # A subject's units are ordered in time, in blocks: a block is a section of one condition, a recording or, in a single
@@ -266,14 +267,14 @@ def cut_slices(rules: PersonalRules, placed: Placed, dataset: str, subjects: Seq
 
 
 def _cut_subject(
-    rules: PersonalRules, placed: Placed, own: np.ndarray, block: np.ndarray, most: int
+    rules: PersonalRules, placed: Placed, index: np.ndarray, block: np.ndarray, most: int
 ) -> tuple[np.ndarray, np.ndarray, Reason | None]:
-    """Return `rank` (k,) and `scored` (k,) of a subject's units at positions `own`, as in `Slices`. Also return the
+    """Return `rank` (k,) and `scored` (k,) of a subject's units at positions `index`, as in `Slices`. Also return the
     reason if the subject cannot take part, else None."""
-    code, times = placed.code(own), placed.times(own)
+    code, times = placed.code(index), placed.times(index)
     inside = (code >= 0) & (block >= 0)
-    rank, scored = np.zeros(len(own), np.int64), np.zeros(len(own), bool)
-    if rules.gives != "session" and placed.is_order_unknown(own):
+    rank, scored = np.zeros(len(index), np.int64), np.zeros(len(index), bool)
+    if rules.gives != "session" and placed.is_order_unknown(index):
         return rank, scored, Reason.make("hidden_order")
     if rules.gives == "session" and len(np.unique(times[:, 0])) < 2:
         return rank, scored, Reason.make("one_session")
@@ -290,7 +291,7 @@ def _cut_subject(
     if rules.gives == "session":
         scored &= times[:, 0] > times[given, 0].max()
     lacking = set(range(placed.classes)) - set(code[scored].tolist())
-    if lacking or (placed.classes == 1 and len(np.unique(placed.y[own[scored]])) < 2):
+    if lacking or (placed.classes == 1 and len(np.unique(placed.y[index[scored]])) < 2):
         return rank, scored, Reason.make("class_not_scored" if placed.classes > 1 else "one_value_scored")
     if rules.gives == "units" and scored.sum() < given.sum():
         return rank, scored, Reason.make("less_scored_than_given")
@@ -334,18 +335,18 @@ def _after_guard(times: np.ndarray, given: np.ndarray, guard_s: float) -> np.nda
 def _combine_slices(
     rules: PersonalRules,
     placed: Placed,
-    own: Mapping[str, np.ndarray],
+    positions: Mapping[str, np.ndarray],
     blocks: Mapping[str, np.ndarray],
     cut: Mapping[str, tuple[np.ndarray, np.ndarray, Reason | None]],
     most: int,
 ) -> Slices:
-    """Return the `Slices` of a dataset. `own`: subject -> positions of its units; `cut`: output of `_cut_subject`."""
+    """Return the `Slices` of a dataset. `positions`: subject -> its units; `cut`: subject -> its `_cut_subject`."""
     n = len(placed.units)
     rank, scored, block = np.zeros(n, np.int64), np.zeros(n, bool), np.full(n, -1, np.int64)
-    for name, at in own.items():
-        block[at] = blocks[name]
+    for name, index in positions.items():
+        block[index] = blocks[name]
         if not cut[name][2]:
-            rank[at], scored[at], _ = cut[name]
+            rank[index], scored[index], _ = cut[name]
     words = describe_slices(rules, placed, block, rank, scored, most)
     for array in (rank, scored, block):
         array.flags.writeable = False

@@ -51,7 +51,7 @@ _GIVEN: dict[str, type[Any]] = {}
 
 
 def is_object(name: str) -> bool:
-    """Return True if `name` is that of a class passed from Python, in this or an earlier process."""
+    """Return True if `name` is the name of a class passed from Python, in this or an earlier process."""
     return name.startswith(_OBJECT)
 
 
@@ -203,8 +203,8 @@ def written_name(entry: Entry) -> str:
 
 
 def sites(dataset: str) -> dict[str, tuple[str, ...]]:
-    """Return modality -> places of its sensors, from the `registry.yaml` of a dataset with this full name: one for all
-    of its channels or one each; empty if not declared.
+    """Return modality -> places of its sensors, from the `registry.yaml` of a dataset with this full name: one place
+    for all channels, or one for each. Empty if not declared.
 
     >>> sites("embench_plugins/wesad")["ppg"]
     ('wrist',)

@@ -241,14 +241,14 @@ class _Walk:
         self._each(value)
 
     def set_(self, value: Any) -> None:
-        found = []
+        digests = []
         for item in value:
-            own = _Walk()
-            own._seen, own._alive, own._path = dict(self._seen), self._alive, self._path
-            own.files, own.loose, own.installed = self.files, self.loose, self.installed
-            own.visit(item)
-            found.append(own.hash.hexdigest())
-        self.texts(type(value).__name__, *sorted(found))
+            item_walk = _Walk()
+            item_walk._seen, item_walk._alive, item_walk._path = dict(self._seen), self._alive, self._path
+            item_walk.files, item_walk.loose, item_walk.installed = self.files, self.loose, self.installed
+            item_walk.visit(item)
+            digests.append(item_walk.hash.hexdigest())
+        self.texts(type(value).__name__, *sorted(digests))
 
     def module(self, value: types.ModuleType) -> None:
         home = self._identify(value.__name__)
@@ -415,23 +415,23 @@ class _Walk:
     def _hash_by_name(self, value: Any) -> bool:
         """Hash a class or function of installed code by its name and version; return False for other values."""
         module = getattr(value, "__module__", None)
-        found: Any = sys.modules.get(module or "")
+        named: Any = sys.modules.get(module or "")
         for part in value.__qualname__.split("."):
-            found = getattr(found, part, None)
-        home = self._identify(module) if found is value else None
+            named = getattr(named, part, None)
+        home = self._identify(module) if named is value else None
         if home is not None:
             self.texts("name", str(module), value.__qualname__, home)
-        elif found is value and module != "__main__":
+        elif named is value and module != "__main__":
             self.loose.add(str(module).partition(".")[0])
         return home is not None
 
     def _identify(self, module: str | None) -> str | None:
-        found = identify_installed_code(module) if module else None
-        if found is None and module and module in sys.modules and module != "__main__":
+        identity = identify_installed_code(module) if module else None
+        if identity is None and module and module in sys.modules and module != "__main__":
             self.loose.add(module.partition(".")[0])
-        if found is not None:
-            self.installed[str(module)] = found
-        return found
+        if identity is not None:
+            self.installed[str(module)] = identity
+        return identity
 
     def _make_fault(self, value: Any, why: str) -> UsageError:
         return UsageError(

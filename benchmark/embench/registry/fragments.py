@@ -462,13 +462,12 @@ def _read(point: EntryPoint) -> Package:
             )
         sources = [folder / "registry.yaml" for folder in places]
         source = next((s for s in sources if s.is_file()), sources[0])
-        found = _parsed(source.read_text(encoding="utf-8"), name, version, source)
+        items = _parsed(source.read_text(encoding="utf-8"), name, version, source)
     except Exception as error:  # noqa: BLE001  # the plugin boundary: whatever one package does, others are listed
-        found = (_make_broken(BROKEN_PACKAGE, name, name, version, source, _format_error(error)),)
-    entries = tuple(one for one in found if isinstance(one, Entry))
-    return Package(
-        name, version, distribution, entries, tuple(one for one in found if isinstance(one, ModalityDefinition))
-    )
+        items = (_make_broken(BROKEN_PACKAGE, name, name, version, source, _format_error(error)),)
+    entries = tuple(item for item in items if isinstance(item, Entry))
+    modalities = tuple(item for item in items if isinstance(item, ModalityDefinition))
+    return Package(name, version, distribution, entries, modalities)
 
 
 @cache

@@ -310,7 +310,7 @@ def code_identity(kind: str, name: str) -> str:
 
 
 def _is_from_wheel(entry: Entry) -> bool:
-    """Return True if the package's files are among those its distribution installed (an editable install has none)."""
+    """Return True if the package's distribution installed its files, which an editable install does not."""
     package = installed().get(entry.package)
     distribution = package.distribution if package else None
     if distribution is None:

@@ -136,31 +136,31 @@ class _AnalysisEvents:
 
 
 def collect_fold_predictions(plan: Plan, stages: Path) -> tuple[list[FoldPredictions], list[dict[str, Any]]]:
-    """Return the predictions of a plan with finished stages, and a row for each target, seed and fold with the epoch
-    that was selected by its test score; no rows under protocols that do not select so."""
+    """Return the predictions of a plan with finished stages. Also return a row for each target, seed and fold with the
+    epoch that its test score selected; no rows if the protocol does not select epochs by test scores."""
     cohort = plan.fit if plan.request.dev else plan.test
     predictions: list[FoldPredictions] = []
     predicted_units: set[tuple[int, str, int]] = set()
     picked: list[dict[str, Any]] = []
     for expected in plan.graph.predictions:
-        table, every, alone = Folder(stages, expected.stage).predicted("score", "epochs", CALIBRATION_ONLY)
+        table, by_epoch, alone = Folder(stages, expected.stage).predicted("score", "epochs", CALIBRATION_ONLY)
         compared = {} if alone is None else {CALIBRATION_ONLY: alone}
         for name, stage in expected.beside.items():
             [compared[name]] = Folder(stages, stage).predicted("score")
-        for target, own in expected.columns():
-            columns = table[:, own]
-            if every is not None:
-                epoch = _pick_epoch(plan, cohort, target, expected, every[:, :, own])
-                columns = every[epoch][:, own]
+        for target, part in expected.columns():
+            columns = table[:, part]
+            if by_epoch is not None:
+                epoch = _pick_epoch(plan, cohort, target, expected, by_epoch[:, :, part])
+                columns = by_epoch[epoch][:, part]
                 place = {"target": target.name, "seed": expected.seed, "fold": expected.fold}
-                picked.append({**place, "epoch": epoch, "of": len(every)})
+                picked.append({**place, "epoch": epoch, "of": len(by_epoch)})
             # Folds share validation subjects: under --dev each is scored once per seed, by the first fold with it.
             first = np.array([(expected.seed, target.name, i) not in predicted_units for i in expected.units], bool)
             predicted_units |= {(expected.seed, target.name, i) for i in expected.units}
             score, decision = decide(target, columns[first], plan.protocol)
             index = np.array(expected.units, np.int64)[first]
             train = expected.train if plan.fit is cohort else None
-            others = {name: decide(target, rows[:, own][first], plan.protocol)[0] for name, rows in compared.items()}
+            others = {name: decide(target, rows[:, part][first], plan.protocol)[0] for name, rows in compared.items()}
             predictions.append(
                 FoldPredictions(target, expected.seed, expected.fold, index, train, score, decision, others)
             )
@@ -183,25 +183,25 @@ def collect_embeddings(plan: Plan, stages: Path) -> Embeddings | None:
     return Embeddings.concatenate(parts) if parts else None
 
 
-def _pick_epoch(plan: Plan, cohort: Cohort, target: Target, expected: ExpectedPredictions, every: np.ndarray) -> int:
-    """Return the first epoch whose predictions `every` (epochs, units, columns) score best on the labels of the scored
-    units, by the protocol's primary metric; the last epoch if it is undefined in all.
+def _pick_epoch(plan: Plan, cohort: Cohort, target: Target, expected: ExpectedPredictions, by_epoch: np.ndarray) -> int:
+    """Return the first epoch whose predictions `by_epoch` (epochs, units, columns) score best on the labels of the
+    scored units, by the protocol's primary metric; the last epoch if it is undefined in all.
 
-    A metric that depends on the study's design is chosen as for a free design, since one fold has few comparisons at
+    If the metric depends on the study's design, that of a `free` design is used, since one fold has few comparisons at
     equal times or stimuli. For continuous targets in version 3 `ccc` is used, since the primary metric is not a plugin.
     """
     primary_metric = plan.protocol.primary_metric_for(target.kind, "free")
     metric = registry.load_plugin(
         "metric", target.traits.within_metric if primary_metric in WITHIN_SUBJECT_SCORES else primary_metric
     )()
-    known, wanted = select_labelled(plan, cohort, target, expected, every[0])
-    values = np.full(len(every), np.nan)
-    for epoch, table in enumerate(every):
+    known, wanted = select_labelled(plan, cohort, target, expected, by_epoch[0])
+    values = np.full(len(by_epoch), np.nan)
+    for epoch, table in enumerate(by_epoch):
         score, decision = decide(target, table[known], plan.protocol)
         predictions = replace(wanted, score=score, decision=decision)
         value = metric(predictions)
         values[epoch] = np.nan if isinstance(value, Undefined) else value if metric.direction == "higher" else -value
-    return len(every) - 1 if np.isnan(values).all() else int(np.nanargmax(values))
+    return len(by_epoch) - 1 if np.isnan(values).all() else int(np.nanargmax(values))
 
 
 def select_labelled(
@@ -400,7 +400,7 @@ def _collect_dropped(planned: Plan, outcome: Outcome) -> dict[str, dict[str, Any
 
 
 def _export_request(planned: Plan) -> dict[str, Any]:
-    """Return the request as plain values. For own data it contains no path."""
+    """Return the request as plain values, without paths if the dataset is a user's own."""
     values = {f.name: _to_plain(getattr(planned.request, f.name)) for f in fields(Request)}
     del values["confounds"]  # scores.json shows whether the analysis was run
     if values.pop("tuned"):

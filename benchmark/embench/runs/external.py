@@ -168,14 +168,14 @@ def group_by_amount(protocol: Protocol, rows: Sequence[SubmittedRow], given: str
             f"{len(lines)} rows do not name the amount of calibration data, but other rows do",
             where=f"{path}, lines {', '.join(lines[:5])}",
         )
-    held = sorted(map(Given.read, named), key=lambda each: each.place)
-    if unknown := [each.text for each in amounts if each not in held]:
+    known = sorted(map(Given.read, named), key=lambda item: item.place)
+    if unknown := [item.text for item in amounts if item not in known]:
         raise UsageError(
             f"the file has no rows with {', '.join(unknown)} given",
             where=f"--calibration-data {given}",
-            expected=", ".join(each.text for each in held),
+            expected=", ".join(item.text for item in known),
         )
-    return RowsByAmount({each: [row for row in rows if row.given == each.text] for each in held}, amounts or held)
+    return RowsByAmount({item: [row for row in rows if row.given == item.text] for item in known}, amounts or known)
 
 
 def find_comparisons(
@@ -296,7 +296,7 @@ def score_amounts(
         )
     by_amount = group_by_amount(rules, rows, calibration_data, path)
     if single and len(by_amount.wanted) > 1:
-        amounts = ", ".join(each.text for each in by_amount.wanted if each)
+        amounts = ", ".join(amount.text for amount in by_amount.wanted if amount)
         raise UsageError(
             "the file contains several amounts of calibration data",
             where="calibration_data=",
@@ -306,13 +306,13 @@ def score_amounts(
     cohort = build_cohort(store, card, chosen, list(store.modalities), rules)
     own_data = source.pseudonymous
     if own_data is not None:
-        renamed = {given: _use_pseudonyms(some, own_data, cohort) for given, some in by_amount.rows.items()}
+        renamed = {given: _use_pseudonyms(group, own_data, cohort) for given, group in by_amount.rows.items()}
         by_amount = RowsByAmount(renamed, by_amount.wanted)
-    for some in by_amount.rows.values():
-        _check_known(some, cohort, path, own_data.owners if own_data else {})
+    for group in by_amount.rows.values():
+        _check_known(group, cohort, path, own_data.owners if own_data else {})
     file = _File(path, sha, called, source, rules, cohort, by_amount)
-    ready = [_read_amount(file, each) for each in by_amount.wanted]  # check all before scoring any
-    return [_write_record(file, each, about) for each in ready]
+    ready = [_read_amount(file, amount) for amount in by_amount.wanted]  # check all before scoring any
+    return [_write_record(file, amount, about) for amount in ready]
 
 
 @dataclass(frozen=True)
@@ -359,16 +359,16 @@ def _read_amount(file: _File, given: Given | None) -> _Prepared:
         )
 
     def predict_folds(some: Sequence[SubmittedRow]) -> list[FoldPredictions]:
-        found: list[FoldPredictions] = []
+        predicted: list[FoldPredictions] = []
         for seed in folds:
-            found += _make_fold_predictions(rules, cohort, some, seed, folds[seed], fitted=seed not in own)
-        return found
+            predicted += _make_fold_predictions(rules, cohort, some, seed, folds[seed], fitted=seed not in own)
+        return predicted
 
     comparisons, absent = find_comparisons(file.by_amount, given)
     for some in comparisons.values():
         compared = [row for row in some if row.seed in folds and row.subject in subjects]
-        theirs, _ = _make_folds(rules, cohort, compared, path)
-        if any(theirs[seed] != folds[seed] for seed in theirs):
+        compared_folds, _ = _make_folds(rules, cohort, compared, path)
+        if any(compared_folds[seed] != folds[seed] for seed in compared_folds):
             raise DataError(
                 "the fold of a test subject differs between amounts of calibration data",
                 where=str(path),
@@ -472,7 +472,7 @@ def _make_folds(
 def _check_tested(
     protocol: Protocol, cohort: Cohort, rows: Sequence[SubmittedRow], tested: Mapping[str, int], path: Path
 ) -> None:
-    """Refuse units that no fold tests, and the file's own folds if only one fold is tested."""
+    """Check that a fold tests each unit of the file, and that the file names this fold if only one fold is tested."""
     faults, place = Faults(path), {unit.id: i for i, unit in enumerate(cohort.units)}
     for row in rows:
         if row.unit not in tested:
@@ -513,9 +513,9 @@ def _make_fold_predictions(
 
 
 def _count_missing(cohort: Cohort, predictions: Sequence[FoldPredictions]) -> dict[str, dict[str, Any]]:
-    """Return target -> counts of what the file does not predict; empty if it predicts all. `units`: units that lack a
-    prediction in some seed; `labelled`: those with a label; `subjects`: subject -> their number; `predictions`: missing
-    predictions over all seeds."""
+    """Return target -> counts of missing predictions; empty if there are none. `units`: units that lack a prediction in
+    some seed; `labelled`: those with a label; `subjects`: subject -> their number; `predictions`: missing predictions
+    over all seeds."""
     units: dict[str, dict[int, bool]] = {}  # target -> unit -> whether it has a label
     lost: Counter[str] = Counter()
     for fold in predictions:
@@ -579,22 +579,22 @@ def _write_record(file: _File, prepared: _Prepared, about: ScoreOptions) -> Resu
     rows = evaluation.record_folds(cohort, folds)
     rows = [*rows, *evaluation.excluded_rows(cohort, rows)]
 
-    def write(found: Evaluation) -> Result:
-        record.write_record(folder, record.Record(content, found.predictions, found.labels, rows, found.scores))
-        return Result(run_id, folder, content, found.scores)
+    def write(scored: Evaluation) -> Result:
+        record.write_record(folder, record.Record(content, scored.predictions, scored.labels, rows, scored.scores))
+        return Result(run_id, folder, content, scored.scores)
 
-    def first(found: Evaluation) -> None:
-        result, show = write(found), about.get("on_scored")
+    def first(scored: Evaluation) -> None:
+        result, show = write(scored), about.get("on_scored")
         if show:
             show(result)
 
     analysis = ConfoundAnalysis(first, about.get("on_confounds"), about.get("placebo", False))
     confounds = analysis if about.get("confounds", True) else None
-    found = evaluation.score_predictions(
+    scored = evaluation.score_predictions(
         predictions, cohort, protocol, about.get("on_fold"), proved=False, confounds=confounds, given=given,
         absent=absent,
     )  # fmt: skip
-    return write(found)
+    return write(scored)
 
 
 def _check_free(folder: Path, run_id: str) -> None:

@@ -177,7 +177,7 @@ def describe_grid(grid: GridFile) -> dict[str, Any]:
     runs, processes = grid.path.parents[1], grid.read_processes()
     content = list(processes.values())[-1]
     root = stage_folder(runs)
-    failed = {id_: failure for each in processes for id_, failure in each.read_failures().items()}
+    failed = {id_: failure for file in processes for id_, failure in file.read_failures().items()}
     state = {id_: "failed" if id_ in failed else "waiting" for id_ in content["stages"]}
     for id_ in content["stages"]:
         folder = Folder(root, id_)
@@ -185,7 +185,7 @@ def describe_grid(grid: GridFile) -> dict[str, Any]:
             state[id_] = "done"
         elif id_ not in failed and folder.file("stage.json").is_file():
             state[id_] = "running"
-    states = [each["state"] for each in processes.values()]
+    states = [info["state"] for info in processes.values()]
     process = next((word for word in ("running", "unknown") if word in states), states[-1])
     if process in OVER:
         state = {id_: "interrupted" if word == "running" else word for id_, word in state.items()}
@@ -193,12 +193,12 @@ def describe_grid(grid: GridFile) -> dict[str, Any]:
         state = {id_: word if word in ("done", "failed") else "cancelled" for id_, word in state.items()}
     finished = [(runs / place / RUN_FILE).is_file() for place in content["places"]]
     named = {f"{run['title']} ({run['id']})" for run, done in zip(content["runs"], finished, strict=True) if not done}
-    workers = sum(int(each["workers"]) for each in processes.values() if each["state"] == process)
+    workers = sum(int(info["workers"]) for info in processes.values() if info["state"] == process)
     titles = {id_: title for id_, (title, _) in content["stages"].items()}
     return {
         "grid": grid.grid,
         "state": process,
-        "processes": [{name: each[name] for name in _PROCESS_FIELDS} for each in processes.values()],
+        "processes": [{name: info[name] for name in _PROCESS_FIELDS} for info in processes.values()],
         "stages": dict(sorted(Counter(state.values()).items())),
         "runs": {"finished": sum(finished), "of": len(finished)},
         "left_s": _estimate_left_s(content, state, root, workers),
@@ -209,7 +209,7 @@ def describe_grid(grid: GridFile) -> dict[str, Any]:
         ],
         "failed": [{**failed[id_], "title": titles[id_]} for id_, word in state.items() if word == "failed"],
         "failures": {
-            run: why for each in processes.values() for run, why in each.get("failures", {}).items() if run in named
+            run: why for info in processes.values() for run, why in info.get("failures", {}).items() if run in named
         },
     }
 

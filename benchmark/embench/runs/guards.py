@@ -204,8 +204,8 @@ def permute_labels(planned: Plan, k: int) -> Plan:
 
 
 def _swap_halves(y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return labels (n,) with the lower and upper halves of their ranks exchanged; ties are ordered at random. No unit
-    of a class that has at most half of the units keeps its label."""
+    """Return labels (n,) with the lower and upper halves of their ranks exchanged; ties are ordered at random. If a
+    class has at most half of the units, all of them get other labels."""
     order, out = np.lexsort([rng.random(len(y)), y]), np.empty_like(y)
     out[order] = np.roll(y[order], len(y) // 2)
     return out
@@ -222,11 +222,11 @@ def _reorder_labels(
     """
     stages: dict[str, Stage[Any]] = {}
     renamed: dict[str, str] = {}
-    own = planned.fit.store.key
+    key = planned.fit.store.key
 
     def reorder_stage(stage: Stage[Any]) -> Stage[Any]:
         task = dict(stage.task)
-        if "y" in task and stage.params.common.source.store == own:
+        if "y" in task and stage.params.common.source.store == key:
             rng = np.random.default_rng([k, int(stage.id[:8], 16)])
             task["y"] = _by_subject(task["y"], task_subjects(stage), partial(reorder, rng=rng), subjects)
         if "slice_y" in task and subjects is None:
@@ -241,8 +241,8 @@ def _reorder_labels(
         stages[reordered.id] = reordered
         renamed[id_] = reordered.id
     predictions = [
-        replace(each, stage=renamed[each.stage], beside={name: renamed[id_] for name, id_ in each.beside.items()})
-        for each in planned.graph.predictions
+        replace(pred, stage=renamed[pred.stage], beside={name: renamed[id_] for name, id_ in pred.beside.items()})
+        for pred in planned.graph.predictions
     ]
     return replace(planned, graph=Graph(stages, predictions))
 
@@ -306,17 +306,17 @@ def _detect_carried_labels(planned: Plan, picked: PickedFold, root: Path, on_eve
     if planned.fit is not planned.test:
         return None
     (seed, fold), units = picked, planned.fit.units
-    own = select_stages(planned.graph, [picked])
-    tested = {units[i].subject for expected in own.predictions for i in expected.units}
+    alone = select_stages(planned.graph, [picked])
+    tested = {units[i].subject for expected in alone.predictions for i in expected.units}
 
     def count_tested(expected: ExpectedPredictions) -> int:
         return sum(units[i].subject in tested for i in expected.train)
 
-    others = [each for each in planned.graph.predictions if each.seed == seed and each.fold != fold]
+    others = [expected for expected in planned.graph.predictions if expected.seed == seed and expected.fold != fold]
     other = max(others, key=count_tested, default=None)
-    if other is None or not count_tested(other) or any(map(count_tested, own.predictions)):
+    if other is None or not count_tested(other) or any(map(count_tested, alone.predictions)):
         return None
-    run_pending(own, root, on_event)
+    run_pending(alone, root, on_event)
     pair = replace(planned, graph=select_stages(planned.graph, [picked, (seed, other.fold)]))
     changed = _reorder_labels(pair, _swap_halves, subjects=tested).graph
     moved = select_stages(changed, [picked])
@@ -325,7 +325,7 @@ def _detect_carried_labels(planned: Plan, picked: PickedFold, root: Path, on_eve
         run_pending(moved, Path(folder), on_event)
         gap = max(
             float(np.nan_to_num(row_deviations(_read_scores(Path(folder), b), _read_scores(root, a))).max(initial=0))
-            for a, b in zip(own.predictions, moved.predictions, strict=True)
+            for a, b in zip(alone.predictions, moved.predictions, strict=True)
         )
     device = planned.setting.device
     if gap <= (TOLERANCE if device == "cpu" else machine.tolerance(device)):
@@ -366,21 +366,21 @@ def _read_scores(root: Path, expected: ExpectedPredictions) -> np.ndarray:
 def _follows_labels(planned: Plan, predictions: Sequence[ExpectedPredictions], root: Path) -> float:
     """Return the within-subject correlation of predictions with the difference of true and swapped labels, averaged
     over targets and folds. It is positive if predictions follow the true labels, negative if the swapped ones."""
-    cohort, found = planned.fit if planned.request.dev else planned.test, list[float]()
+    cohort, correlations = planned.fit if planned.request.dev else planned.test, list[float]()
     for expected in predictions:
         table, index = _read_scores(root, expected), np.array(expected.units)
         subject = np.array([cohort.units[i].subject for i in index])
         for target, columns in expected.columns():
-            own = table[:, columns]
+            scores = table[:, columns]
             y = cohort.labels(target, expected.train if planned.fit is cohort else cohort.positions)[index]
-            known = np.isfinite(y) & np.isfinite(own[:, 0])
+            known = np.isfinite(y) & np.isfinite(scores[:, 0])
             y, rng = y[known, None], np.random.default_rng(0)
             turned = _by_subject(y, subject[known], partial(_swap_halves, rng=rng), None)
             if target.traits.has_score_per_class:
                 y, turned = (np.eye(target.n)[values[:, 0].astype(int)] for values in (y, turned))
-            one, other = (_centre(values, subject[known]) for values in (own[known], y - turned))
-            found.append(float((one * other).sum() / max(np.sqrt((one**2).sum() * (other**2).sum()), 1e-12)))
-    return float(np.mean(found))
+            pred, truth = (_centre(values, subject[known]) for values in (scores[known], y - turned))
+            correlations.append(float((pred * truth).sum() / max(np.sqrt((pred**2).sum() * (truth**2).sum()), 1e-12)))
+    return float(np.mean(correlations))
 
 
 def _centre(values: np.ndarray, subject: np.ndarray) -> np.ndarray:

@@ -54,7 +54,7 @@ class PretrainedWeights:
 
 
 def pretrain(request: Request, seed: int = 0, progress: EventCallback | None = None) -> PretrainedWeights:
-    """Pretrain, unless that was done before; write weights and manifest.
+    """Pretrain, unless these weights exist already, and write weights and manifest.
 
     Raises:
         EmbenchError: its class says whose fault it is. Finished stages are kept, and not run again.
@@ -192,7 +192,7 @@ def _convert_checkpoint(checkpoint: Checkpoint) -> Conversion:
 
 
 def _make_converted_manifest(made: Conversion, source: Mapping[str, Any], digest: str) -> dict[str, Any]:
-    """Return the manifest of converted weights, with the keys of `_make_manifest` as far as known.
+    """Return the manifest of converted weights, with the known keys of `_make_manifest`.
 
     Args:
         source: layout, file, sha256 and entry of the checkpoint. `digest`: SHA-256 of the converted file.

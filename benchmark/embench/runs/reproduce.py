@@ -282,7 +282,7 @@ def reproduce_entry(
 
 
 def _draw_stages(folder: Path, run: Manifest, count: int, nonce: str | None, result: Reproduction) -> None:
-    """Store the folds of a spot check in `result`, by the given nonce, the one revealed for the entry, or a new one."""
+    """Store in `result` the folds of a spot check, drawn by `nonce`, the one revealed for the entry, or a new one."""
     digest, every, nonces = hash_entry(folder, run), list_test_stages(folder, run), read_nonces(folder.parents[2])
     result.nonce = Nonce(value=nonce or secrets.token_hex(8))
     if nonce is None and nonces and (drawn := nonces.find_reveal(digest)):
@@ -430,7 +430,7 @@ def _select_predictions(predictions: Predictions, picked: Sequence[PickedFold] |
 
 
 def _compare_predictions(record: Record, old: Predictions, new: Predictions, result: Reproduction) -> None:
-    """Compare repeated predictions (`new`) with the entry's (`old`); with other libraries or devices, their scores."""
+    """Compare repeated predictions (`new`) with the entry's (`old`); only scores if libraries or devices differ."""
     old, new = _sort_rows(old), _sort_rows(new)
     names = ("method", "target", "unit", "seed", "fold")
     if not len(new) or any(old[name].tolist() != new[name].tolist() for name in names):

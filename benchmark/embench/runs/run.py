@@ -277,16 +277,16 @@ def _label_notes(planned: Plan) -> list[str]:
 
 @snapshot()
 def _estimate_stages(plans: Sequence[Plan], root: Path) -> dict[str, float]:
-    """Return id -> expected seconds of each pending stage, measured for networks, else from stages of its kind."""
+    """Return stage id -> expected seconds of each pending stage: measured for networks, else from similar stages."""
     seconds: dict[str, float] = {}
     for planned in plans:
-        own = {id_: stage for id_, stage in planned.graph.stages.items() if id_ not in seconds}
-        todo = find_pending_stages(own.values(), root)
+        new = {id_: stage for id_, stage in planned.graph.stages.items() if id_ not in seconds}
+        todo = find_pending_stages(new.values(), root)
         if any(stage.kind not in CHEAP for stage in todo):
             from embench.planning.plan import forecast_stages
 
             seconds |= forecast_stages(todo)
-        seconds |= estimate_cheap_stages(list(own.values()), root)
+        seconds |= estimate_cheap_stages(list(new.values()), root)
     return seconds
 
 

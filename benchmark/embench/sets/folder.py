@@ -96,14 +96,14 @@ def write_folder(
     done = {row.plan.id: row for row in able if row.done}
     if not done:
         return None
-    one = next(iter(done.values())).plan
-    board, words = board_name(one.dataset), _list_row_options(options)
+    plan = next(iter(done.values())).plan
+    board, words = board_name(plan.dataset), _list_row_options(options)
     trials = {row.row.search.trials for row in able if row.row.search}
     words += [word for number in trials for word in ("--tune", str(number))]
     name = "-".join([board.rpartition(":")[2], found.name, level, *words])
-    out = one.request.runs_folder / "baselines" / re.sub(r"[^\w.-]+", "_", name.replace("--", ""))
-    own, synthetic = is_own(one.dataset), one.test.store.synthetic is not None
-    command = ["embench", "baselines", "--dataset", "FOLDER" if own else _hide_paths(one.request.dataset)]
+    out = plan.request.runs_folder / "baselines" / re.sub(r"[^\w.-]+", "_", name.replace("--", ""))
+    owned, synthetic = is_own(plan.dataset), plan.test.store.synthetic is not None
+    command = ["embench", "baselines", "--dataset", "FOLDER" if owned else _hide_paths(plan.request.dataset)]
     command += ["--baseline-set", found.name, "--level", level, *words]
     unaudited = {} if synthetic else dict(_audit_rows(done, progress))
     records, hidden = _read_records(done)
@@ -117,8 +117,8 @@ def write_folder(
         facts = {
             "set": found,
             "level": level,
-            "dataset": board_name(_hide_paths(one.dataset)),
-            "own": own,
+            "dataset": board_name(_hide_paths(plan.dataset)),
+            "own": owned,
             "synthetic": synthetic,
             "count": f"{len(done)} of {len(able)} rows",
             "command": shlex.join(command),

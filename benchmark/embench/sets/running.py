@@ -248,7 +248,7 @@ def forecast_times(rows: Sequence[RowForecast]) -> Iterator[float]:
 
 
 def tuned_plan(row: BaselineRow, plan: Plan, progress: EventCallback | None = None) -> Plan | None:
-    """Return the plan with the settings that a row's search chose in place of those of `plan`; None if it has not."""
+    """Return the plan with the settings that a row's search has chosen in place of `plan`'s; None if it has not."""
     if row.search and (file := name_tuning_file(plan, row.search)).is_file():
         return make(replace(row.request, tuned=file), progress)
     return None
@@ -273,7 +273,7 @@ def forecast_rows(
     Raises:
         UsageError: no row can be run.
     """
-    found, unfit = dict[tuple[str, int], RowForecast](), list[BaselineRow]()
+    forecasts, unfit = dict[tuple[str, int], RowForecast](), list[BaselineRow]()
     for row in rows:
         if row.reason:
             unfit.append(row)
@@ -283,22 +283,22 @@ def forecast_rows(
             chosen = tuned_plan(row, plan, progress)
             trials = row.search.trials if row.search and not chosen else 0
             plan = chosen or plan
-            if (plan.id, trials) not in found:
-                made = _forecast_row(row, plan)
-                found[plan.id, trials] = replace(made, trials=trials, disk_mb=made.disk_mb * (trials or 1))
+            if (plan.id, trials) not in forecasts:
+                forecast = _forecast_row(row, plan)
+                forecasts[plan.id, trials] = replace(forecast, trials=trials, disk_mb=forecast.disk_mb * (trials or 1))
         except EmbenchError as error:
             unfit.append(replace(row, reason=error.what))
-    if not found:
+    if not forecasts:
         reasons = "; ".join(dict.fromkeys(row.reason for row in unfit))
         what = f"no row of the set fits this dataset: {reasons or 'it has none'}"
         raise UsageError(what, hint="embench list baselines")
-    defaults = {f.row.request: sum(f.seconds.values()) for f in found.values() if not f.row.search}
+    defaults = {f.row.request: sum(f.seconds.values()) for f in forecasts.values() if not f.row.search}
 
     def place(each: RowForecast) -> tuple[bool, bool, float, bool]:
         own, seconds = each.row.level == "user", defaults.get(each.row.request, 0.0)
         return not own, each.plan.method.inputs != "features", seconds, bool(each.row.search)
 
-    return sorted(found.values(), key=place), unfit
+    return sorted(forecasts.values(), key=place), unfit
 
 
 def _forecast_row(row: BaselineRow, plan: Plan) -> RowForecast:
@@ -609,32 +609,32 @@ def run_rows(
             line = "; ".join(_format_result(end, found) for found in end.answers.values())
             file.unlink(missing_ok=True)
             line += f"; {finished(by_id[plan.id])}" if finished else ""
-        title = some[0].row.title if len(some) == 1 else by_id[plan.id].row.title
+        title = batch[0].row.title if len(batch) == 1 else by_id[plan.id].row.title
         print_line(f"{number} of {len(rows)}: {title}: {line}")
 
     one_by_one = hours is not None or any(row.trials for row in rows)
-    for some in [[row] for row in rows] if one_by_one else [list(rows)]:
+    for batch in [[row] for row in rows] if one_by_one else [list(rows)]:
         if hours is not None:
-            needed, left = some[0].left_s(counted), hours * 3600 - (time.monotonic() - began)
+            needed, left = batch[0].left_s(counted), hours * 3600 - (time.monotonic() - began)
             if needed > left:
                 number += 1
                 about = f"about {format_duration(needed)}, but only {format_duration(max(0.0, left))} are left"
-                print_line(f"{number} of {len(rows)}: {some[0].row.title}: not started: the row takes {about}")
+                print_line(f"{number} of {len(rows)}: {batch[0].row.title}: not started: the row takes {about}")
                 continue
-        requests = [row.plan.request for row in some]
-        if some[0].trials and (search := some[0].row.search):
+        requests = [row.plan.request for row in batch]
+        if batch[0].trials and (search := batch[0].row.search):
             try:
-                requests = [tune(some[0].row.request, search, progress).request]
+                requests = [tune(batch[0].row.request, search, progress).request]
             except MachineError:
                 raise
             except EmbenchError as error:
-                ended(some[0].plan, error, TUNED)
-                failures[some[0].row.title] = error
+                ended(batch[0].plan, error, TUNED)
+                failures[batch[0].row.title] = error
                 continue
         done = runner.grid(requests, executor=executor, options=cluster, progress=progress, ended=ended)
         results += done.results
         failures |= done.failures
-        counted |= {name for row in some for name in row.once}
+        counted |= {name for row in batch for name in row.once}
     return runner.GridResult(tuple(results), failures)
 
 

@@ -142,9 +142,8 @@ def model_cells(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
 
 
 def sensor_cells(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
-    """Return the cells of a table on the question which sensors are associated with the label given time and movement,
-    for one dataset, protocol and target. Empty where all methods read the same sensors, or the question does not
-    apply."""
+    """Return the cells of a table on which sensors are associated with the label given time and movement, for one
+    dataset, protocol and target. Empty if all methods read the same sensors, or if the question does not apply."""
     methods = [row for row in rows if row["role"] != "confound_only" and row["movement_evidence"]]
     methods.sort(key=lambda row: (row["sensors"].count(","), row["sensors"], row["label"]))
     if len({row["sensors"] for row in methods}) < 2:
@@ -261,12 +260,12 @@ def _make_panels(
         for target in result.scores.primary_metrics:
             run = result.manifest
             groups.setdefault((run["dataset"].get("name", ""), run["protocol"]["name"], target), {})[result.id] = result
-    for (dataset, protocol, target), found in groups.items():
-        metric = min(found.values(), key=lambda r: r.id not in user_runs).answers[target].display_metric
-        ordered = sorted(found.values(), key=lambda r: -_rank(_mean(r.scores.get_score(target, metric)), metric))
-        mine, others = ([r for r in ordered if (r.id in user_runs) == is_own] for is_own in (True, False))
-        first = next(iter(found)) if reference == "first" else ""
-        yield _Panel(dataset, protocol, target, metric, mine, others, first)
+    for (dataset, protocol, target), by_id in groups.items():
+        metric = min(by_id.values(), key=lambda r: r.id not in user_runs).answers[target].display_metric
+        ordered = sorted(by_id.values(), key=lambda r: -_rank(_mean(r.scores.get_score(target, metric)), metric))
+        user, others = ([r for r in ordered if (r.id in user_runs) == is_own] for is_own in (True, False))
+        first = next(iter(by_id)) if reference == "first" else ""
+        yield _Panel(dataset, protocol, target, metric, user, others, first)
 
 
 def _compare_with_baselines(panels: Sequence[_Panel]) -> _Pairs:

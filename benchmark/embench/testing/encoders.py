@@ -79,8 +79,8 @@ def _check_on_modality(check: Check, encoder: Encoder, modality: str) -> None:
         with check.untouched("`stream`", whole.data):
             check.sets_no_seed(lambda: encoder.stream(whole), "`stream`")
     sample = require.rows(encoder, modality)
-    one = encoder.reads in ("signal", "stream") and len(sample.spec.channels) == 1
-    check.hint = "a network that requires several channels declares `min_channels = 2` in its class" if one else None
+    single = encoder.reads in ("signal", "stream") and len(sample.spec.channels) == 1
+    check.hint = "a network that requires several channels declares `min_channels = 2` in its class" if single else None
     with check.during(f"rows of shape {tuple(sample.x.shape)}{_AXES.get(encoder.reads, '')}"):
         _check_rows(check, encoder, modality, sample)
 
@@ -242,20 +242,20 @@ def _check_stats(check: Check, encoder: Encoder, sample: require.SampleRows, spe
 
 def _check_features(check: Check, encoder: Encoder, modality: str) -> None:
     """Check that features of a span do not depend on the other requested spans, and that an empty span has none."""
-    whole = require.signal_for(encoder, modality, 40.0)
+    signal = require.signal_for(encoder, modality, 40.0)
     spans = np.array([[0.0, 10.0], [5.0, 15.0], [12.0, 40.0]])
-    with check.untouched("`features`", whole.data, spans):
-        found = np.asarray(encoder.features(whole, spans))
-    check.sets_no_seed(lambda: encoder.features(whole, spans), "`features`")
+    with check.untouched("`features`", signal.data, spans):
+        found = np.asarray(encoder.features(signal, spans))
+    check.sets_no_seed(lambda: encoder.features(signal, spans), "`features`")
     check.that(found.ndim >= 2 and len(found) == 3, f"features have shape {found.shape}", expected="(n, *shape)")
     expected = "finite values for ten seconds of signal"
     check.that(bool(np.isfinite(found).any()), "features contain only NaN", expected=expected)
     check.that(not np.isinf(found).any(), "features contain infinity", expected="numbers, or NaN without a signal")
     for row in range(3):
-        one = np.asarray(encoder.features(whole, spans[row : row + 1].copy()))[0]
-        same = np.allclose(one, found[row], rtol=1e-4, atol=1e-5, equal_nan=True)
+        alone = np.asarray(encoder.features(signal, spans[row : row + 1].copy()))[0]
+        same = np.allclose(alone, found[row], rtol=1e-4, atol=1e-5, equal_nan=True)
         check.that(same, "features of a span depend on the other spans", expected="independent features for each span")
-    names = encoder.feature_names(modality, whole.channels)
+    names = encoder.feature_names(modality, signal.channels)
     if names and found.ndim == 2:
         what = f"the encoder has {len(names)} feature names for {found.shape[1]} features"
         check.that(len(names) == found.shape[1], what, expected="one each")

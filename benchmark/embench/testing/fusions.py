@@ -190,8 +190,8 @@ def _n_classes(kind: KindName) -> int:
 
 
 def _check_estimator(check: Check, make: Callable[[], Estimator], kind: KindName, reads: str) -> None:
-    made = _make_decisions if reads == "decisions" else _make_table
-    table, val, test = made(8, 0, kind), made(3, 1, kind), made(3, 2, kind)
+    build = _make_decisions if reads == "decisions" else _make_table
+    table, val, test = build(8, 0, kind), build(3, 1, kind), build(3, 2, kind)
     before = [part.copy() for part in table]
     one, other, without_val = make(), make(), make()
     for estimator in (one, other):
@@ -219,19 +219,21 @@ def _check_estimator(check: Check, make: Callable[[], Estimator], kind: KindName
     fine = bool(np.isfinite(without_val.score(test.X)).all())
     check.that(fine, "without `val` the scores are not finite", expected="scores")
     if KINDS[kind].has_score_per_class:
-        lacking, there = make(), table.y != 1
-        lacking.fit(*(part[there] for part in table))
+        lacking, others = make(), table.y != 1
+        lacking.fit(*(part[others] for part in table))
         _check_scores(check, lacking, test, kind)
 
 
 def _check_memory(
-    check: Check, make: Callable[[], Estimator], made: Callable[..., _Table], kind: KindName, nonce: str
+    check: Check, make: Callable[[], Estimator], build: Callable[..., _Table], kind: KindName, nonce: str
 ) -> None:
     """Check that an estimator does not remember labels. Its scores must not change after another fit, to the scored
     rows and their labels, as in another fold. Fits to labels and to permuted labels are checked."""
     random = np.random.default_rng(list(nonce.encode()))
-    train, test = (made(count, int(random.integers(2**32)), kind) for count in (4, 3))
-    permuted, told = (of._replace(y=random.permuted(of.y.reshape(-1, _ROWS), axis=1).ravel()) for of in (train, test))
+    train, test = (build(count, int(random.integers(2**32)), kind) for count in (4, 3))
+    permuted, revealed = (
+        table._replace(y=random.permuted(table.y.reshape(-1, _ROWS), axis=1).ravel()) for table in (train, test)
+    )
 
     def scores() -> np.ndarray:
         fitted = make(), make()
@@ -240,7 +242,7 @@ def _check_memory(
         return np.stack([estimator.score(test.X.copy()) for estimator in fitted])
 
     before = scores()
-    make().fit(*_Table(*map(np.concatenate, zip(train, told, strict=True))))
+    make().fit(*_Table(*map(np.concatenate, zip(train, revealed, strict=True))))
     expected = "scores that depend only on the rows of the estimator's own fit"
     check.that(_are_near(scores(), before), "the estimator remembers labels of another fit", expected=expected)
 

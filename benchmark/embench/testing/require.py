@@ -208,8 +208,8 @@ def leaves_no_trace(checked: _Checks) -> _Checks:
 
 
 def lets_print(checked: _Checks) -> _Checks:
-    """Decorate a check of a class that only its user runs, so that it restores the global random states, and discards
-    what the class prints."""
+    """Decorate a check that a user runs on an own class: it restores the global random states, and discards what the
+    class prints."""
 
     @functools.wraps(checked)
     def check(cls: type[Any], *args: Any, **named: Any) -> None:
@@ -332,17 +332,17 @@ def signal(modality: str, seconds: float, seed: int = 0) -> Signal:
 def signal_for(encoder: Encoder, modality: str, seconds: float, seed: int = 0) -> Signal:
     """Return a synthetic signal as an encoder receives it: with channels of the 10-20 system if the encoder refuses the
     usual ones, and in the modality's measurement unit if the encoder keeps it."""
-    made = signal(modality, seconds, seed)
+    base = signal(modality, seconds, seed)
     try:
-        encoder.network_channels(modality, made.channels)
+        encoder.network_channels(modality, base.channels)
     except UsageError:
-        data = np.resize(made.data, (len(TEN_TWENTY), made.data.shape[1])) + np.arange(len(TEN_TWENTY))[:, None] / 10
-        made = replace(made, data=data.astype(np.float32), channels=TEN_TWENTY)
+        data = np.resize(base.data, (len(TEN_TWENTY), base.data.shape[1])) + np.arange(len(TEN_TWENTY))[:, None] / 10
+        base = replace(base, data=data.astype(np.float32), channels=TEN_TWENTY)
     known = PLAUSIBLE_SIZES.get(modality)
     if known is None or not encoder.keeps_unit:
-        return made
-    low, each = (known.usual, 0.1 * known.usual) if known.measure == "median" else (0.0, known.usual / 4)
-    return replace(made, data=np.float32(low) + np.float32(each) * made.data, unit=known.unit)
+        return base
+    low, scale = (known.usual, 0.1 * known.usual) if known.measure == "median" else (0.0, known.usual / 4)
+    return replace(base, data=np.float32(low) + np.float32(scale) * base.data, unit=known.unit)
 
 
 def take_rows(tokens: Tokens, rows: slice = slice(None)) -> Tokens:
@@ -402,11 +402,11 @@ def _clips(encoder: Encoder, modality: str, n: int, length_s: float, seed: int) 
     """Return clips with a bright spot that moves over a plain background; its place and colours differ between rows."""
     rate, size = float(encoder.recipe.prepare["frames_hz"]), int(encoder.recipe.prepare["size"])
     length, random = round(length_s * rate), np.random.default_rng(seed)
-    mask, at = _mask(n, length), np.linspace(-1, 1, size)
+    mask, axis = _mask(n, length), np.linspace(-1, 1, size)
     x = np.zeros((n, length, 3, size, size), np.uint8)
     for row, t in np.argwhere(mask):
-        where, colours = random.uniform(-0.5, 0.5, 2) + 0.1 * t, random.uniform(50, 200, (3, 1, 1))
-        spot = np.exp(-8 * ((at[:, None] - where[0]) ** 2 + (at[None] - where[1]) ** 2))
+        centre, colours = random.uniform(-0.5, 0.5, 2) + 0.1 * t, random.uniform(50, 200, (3, 1, 1))
+        spot = np.exp(-8 * ((axis[:, None] - centre[0]) ** 2 + (axis[None] - centre[1]) ** 2))
         x[row, t] = (colours * (0.3 + spot) / 1.3).astype(np.uint8)
     return SampleRows(x, mask, InputSpec(modality, x.shape[1:], VIDEO_CHANNELS, rate, torch.uint8))
 
