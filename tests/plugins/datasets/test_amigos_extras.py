@@ -203,14 +203,14 @@ class TestOrder:
         assert recordings == {video: place for place, video in enumerate(order)}
         recordings = {r.stimulus: r.order for r in AmigosLong(root).recordings("P01")}
         assert recordings == {"B1": 0, "N1": 1, "U1": 2, "P1": 3}
-        assert "Experiment_Data.xlsx: tells the order of the videos of 1 people" in findings(Amigos(root))
-        assert "Experiment_Data.xlsx: tells the order of the videos of 4 people" in findings(AmigosLong(root))
+        assert "Experiment_Data.xlsx: states the order of the videos of 1 subjects" in findings(Amigos(root))
+        assert "Experiment_Data.xlsx: states the order of the videos of 4 subjects" in findings(AmigosLong(root))
         assert root / "Experiment_Data.xlsx" in Amigos(root).files("P01")
 
     def test_numbers_that_are_no_video_ids_tell_no_order(self, root):
         book(root / "Experiment_Data.xlsx", {"Short_Videos_Order": [list(self.HEADER[:17]), [1, *range(1, 17)]]})
         assert {r.order for r in Amigos(root).recordings("P01")} == {None}
-        assert "Experiment_Data.xlsx: tells the order of the videos of 0 people" in findings(Amigos(root))
+        assert "Experiment_Data.xlsx: states the order of the videos of 0 subjects" in findings(Amigos(root))
 
     def test_a_damaged_sheet_costs_the_order_only(self, root):
         (root / "Experiment_Data.xlsx").write_bytes(b"")
@@ -244,7 +244,7 @@ class TestAnnotators:
         assert set(labels["arousal_annotator2"].values) == {-1.0}
         assert labels["valence_annotator1"].values[0] == pytest.approx((1.0 + 0.2) / 2)
         assert any("valence_annotator1 off the scale -1 to 1 (1)" in line for line in findings(AmigosExternal(root)))
-        assert "External_Annotations.xlsx: tells the single annotators of 20 trials" in findings(AmigosExternal(root))
+        assert "External_Annotations.xlsx: states the single annotators of 20 trials" in findings(AmigosExternal(root))
 
     def test_self_assessments_do_without(self, root, sheet):
         assert sheet not in Amigos(root).files("P01")

@@ -283,5 +283,5 @@ class TestOddValues:
 
     def test_fewer_subjects_are_warned_of_and_one_who_is_not_there_is_refused(self, rated):
         assert "31 of 32 people have no file" in findings(rated)
-        with pytest.raises(DataError, match="no file of person s09"):
+        with pytest.raises(DataError, match="no file of subject s09"):
             next(Deap(rated).recordings("s09"))

@@ -173,7 +173,7 @@ class Amigos(Dataset):
 
     def _path(self, subject: str) -> Path:
         if subject not in (paths := release.find(self.root)):
-            raise DataError(f"there is no file of person {subject}", where=str(self.root), hint=release.HINT)
+            raise DataError(f"there is no file of subject {subject}", where=str(self.root), hint=release.HINT)
         return paths[subject]
 
     @cached_property
@@ -208,7 +208,7 @@ class Amigos(Dataset):
         """Yield findings on clips and sheets of metadata."""
         known, unknown = release.find_clips(self.root)
         if unknown:
-            what = f"{len(unknown)} video files are left out: their names tell no trial"
+            what = f"{len(unknown)} video files are left out: their names do not state a trial"
             yield Finding("note", str(unknown[0]), what)
         if known:
             what = f"{len(known)} clips of faces: taken to start with the signals, rest included"
@@ -223,7 +223,7 @@ class Amigos(Dataset):
                 yield Finding("warning", str(path), error.what)
             else:
                 people = {person for person, video in found if video in self.videos}
-                yield Finding("note", str(path), f"tells the order of the videos of {len(people)} people")
+                yield Finding("note", str(path), f"states the order of the videos of {len(people)} subjects")
 
     def _list_label_findings(self, where: str, subject: str, trial: Trial) -> Iterator[Finding]:
         labels = self._labels(subject, trial)
@@ -326,7 +326,7 @@ class AmigosExternal(Amigos):
             except DataError as error:
                 yield Finding("warning", str(path), error.what)
             else:
-                yield Finding("note", str(path), f"tells the single annotators of {len(found)} trials")
+                yield Finding("note", str(path), f"states the single annotators of {len(found)} trials")
 
     def _list_label_findings(self, where: str, subject: str, trial: Trial) -> Iterator[Finding]:
         if trial.external is None or trial.data is None:
@@ -342,7 +342,7 @@ class AmigosExternal(Amigos):
         single = self._annotators.get((subject, trial.video), {})
         for name, values in {"the mean": trial.external[:, 1:], **{k: v[:, 1] for k, v in single.items()}}.items():
             if (off := int((np.abs(values) > 1).sum())) > 0:
-                yield Finding("warning", where, f"annotations of {name} off the scale -1 to 1 ({off}): held within it")
+                yield Finding("warning", where, f"annotations of {name} off the scale -1 to 1 ({off}): clipped to it")
 
 
 def _make_signals(card: Card, data: np.ndarray) -> dict[str, Signal]:

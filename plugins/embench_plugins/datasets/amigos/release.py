@@ -120,9 +120,9 @@ def find(root: Path) -> Mapping[str, Path]:
         subject = f"P{match[1]}"
         if subject in paths:
             raise DataError(
-                f"two files of person {subject}",
+                f"two files of subject {subject}",
                 where=f"{paths[subject]} and {path}",
-                expected="one preprocessed file a person",
+                expected="one preprocessed file per subject",
                 hint="remove one of the two copies",
             )
         paths[subject] = path

@@ -296,8 +296,10 @@ def _encode_mat(person: int, cells: list[Cell]) -> bytes:
     variables = {name: np.empty((1, len(VIDEOS)), object) for name in names}
     for cell, (video, (data, rated, external)) in enumerate(zip(VIDEOS, cells, strict=True)):
         long = video in LONG
-        data[:, :14][:, [cell in EEG_LOST.get(person, ())] * 14] = np.nan
-        data[:, 14:16][:, [cell in ECG_LOST.get(person, ())] * 2] = np.nan
+        if cell in EEG_LOST.get(person, ()):
+            data[:, :14] = np.nan
+        if cell in ECG_LOST.get(person, ()):
+            data[:, 14:16] = np.nan
         if CHANNEL_LOST.get(person, (None,))[0] == cell:
             data[:, CHANNEL_LOST[person][1]] = np.nan
         if GAPS.get(person, (None,))[0] == cell:

@@ -131,7 +131,8 @@ def _draw_schedule(person: int, seed: int, length_s: float) -> tuple[tuple[int, 
     """Return the videos of a subject's session with their durations in ms; each subject has another order of clips."""
     order = _list_orders()[np.random.default_rng([seed, 0]).permutation(len(_list_orders()))[person]]
     durations = _choose_durations(length_s)
-    return tuple((code, durations[code]) for code in (10, *(c for clip in order for c in (11, clip)), 12))
+    between = [code for clip in order for code in (11, clip)]  # a blue screen before each clip
+    return tuple((code, durations[code]) for code in (10, *between, 12))
 
 
 def _make_codes(schedule: tuple[tuple[int, float], ...], times_ms: np.ndarray) -> np.ndarray:

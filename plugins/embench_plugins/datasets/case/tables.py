@@ -97,8 +97,8 @@ def _find_numbered(folder: Path, pattern: re.Pattern[str]) -> dict[int, Path]:
     for path in sorted(folder.glob("*")):
         if (match := pattern.fullmatch(path.name)) and path.is_file():
             if (number := int(match[1])) in found:
-                what = f"two files of person {number}: {found[number].name} and {path.name}"
-                raise DataError(what, where=str(folder), expected="one file a person", hint="remove one of the two")
+                what = f"two files of subject {number}: {found[number].name} and {path.name}"
+                raise DataError(what, where=str(folder), expected="one file per subject", hint="remove one of the two")
             found[number] = path
     return dict(sorted(found.items()))
 
@@ -138,7 +138,7 @@ def plan(tree: Tree, person: int) -> Plan:
     header, *lines = _read_cells(orders)
     columns = {int(match[1]): at for at, name in enumerate(header) if (match := re.search(r"sub_?(\d{1,4})$", name))}
     if person not in columns:
-        raise DataError(f"there is no column of person {person}", where=str(orders), expected="a column each: seq_sub1")
+        raise DataError(f"no column of subject {person}", where=str(orders), expected="a column each: seq_sub1")
     lengths = {line[0].lower(): _parse_duration(line, durations) for line in _read_cells(durations)[1:]}
     videos, end = [], -1
     for name in [line[columns[person]] for line in lines if len(line) > columns[person] and line[columns[person]]]:
@@ -148,7 +148,7 @@ def plan(tree: Tree, person: int) -> Plan:
         if (code := _find_code(name, orders)) in VIDEOS:
             videos.append((code, start, end + 1))
     if sorted(code for code, _, _ in videos) != sorted(VIDEOS):
-        what = f"person {person} has {len(videos)} emotional videos"
+        what = f"subject {person} has {len(videos)} emotional videos"
         raise DataError(what, where=str(orders), expected="8, each once")
     return Plan(tuple(videos), (orders, durations))
 

@@ -266,7 +266,7 @@ class Deap(Dataset):
 
     def _path(self, subject: str) -> Path:
         if subject not in self._paths:
-            raise DataError(f"there is no file of person {subject}", where=str(self.root), hint=HINT)
+            raise DataError(f"there is no file of subject {subject}", where=str(self.root), hint=HINT)
         return self._paths[subject]
 
     @cached_property
@@ -278,9 +278,9 @@ class Deap(Dataset):
             rival = paths.get(subject)
             if rival and rival.suffix.lower() == path.suffix.lower():
                 raise DataError(
-                    f"two files of person {subject}",
+                    f"two files of subject {subject}",
                     where=f"{rival} and {path}",
-                    expected="one file of a kind a person",
+                    expected="one file of each kind per subject",
                     hint="remove one of the two copies",
                 )
             if not rival or path.suffix.lower() == ".dat":
@@ -330,7 +330,7 @@ class Deap(Dataset):
             known = all(value in range(1, most + 1) for value, most in ((person, 99), (trial, TRIALS), (video, TRIALS)))
             own = shown.setdefault(f"s{int(person):02d}", {}) if known else {}
             if not known or video in own or any(row.trial == trial for row in own.values()):
-                what = f"person {person:g}, trial {trial:g}, video {video:g}: no such, or it comes twice"
+                what = f"subject {person:g}, trial {trial:g}, video {video:g}: not in the release, or it comes twice"
                 raise DataError(what, where=str(self._table), expected=expected, hint=hint)
             start_s = started / 1e6 - BASELINE_S
             at = start_s if np.isfinite(start_s) else None

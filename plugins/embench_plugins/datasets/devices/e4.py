@@ -248,8 +248,7 @@ def find_odd_first(samples: np.ndarray) -> float | None:
 
 
 def refuse_header(data: np.ndarray, path: Path, line: int) -> None:
-    """Raise DataError if the first sample of `data` (n, channels) is a header: a million times as large as the others.
-    It would shift all samples by one."""
+    """Raise DataError if the first sample of `data` (n, channels) is a header, see `ODD_FIRST`."""
     if (others := find_odd_first(data[:, 0])) is not None:
         raise DataError(
             f"line {line}: the first sample is {data[0, 0]:.15g}, the others are {others:g} in the median: "

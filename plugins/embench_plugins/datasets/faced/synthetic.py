@@ -425,9 +425,8 @@ def _draw_powers(
     rng = np.random.default_rng([seed, 4, int(person[-3:])])
     subject_pattern, *block_patterns = rng.standard_normal((1 + len(release.BLOCKS), len(ELECTRODES), len(BANDS)))
     noise = rng.standard_normal((len(CLIPS), len(ELECTRODES), len(BANDS)))[clips - 1]
-    blocks = np.stack(
-        [block_patterns[next(k for k, b in enumerate(release.BLOCKS) if clip in b)] for clip in clips.tolist()]
-    )
+    block_of = {clip: k for k, block in enumerate(release.BLOCKS) for clip in block}
+    blocks = np.stack([block_patterns[block_of[clip]] for clip in clips.tolist()])
     shared = planted.film * films + planted.emotion * emotions
     return felt, shared + PERSON * planted.person * subject_pattern + BLOCK * planted.block * blocks + TRIAL * noise
 
@@ -448,7 +447,7 @@ def _draw_ratings(rng: np.random.Generator, seed: int) -> np.ndarray:
     emotions = np.clip(latent + 2.0 * rng.standard_normal(latent.shape), 0, 7)
     felt, strength = _find_felt(np.array([*CLIPS]), emotions)
     clip_sign, felt_sign = (np.sign(index - EMOTIONS.index("neutral")) for index in (assigned, felt))  # -1, 0 or 1
-    clip, subject, trial = (g.standard_normal((n, k)) for g, n, k in ((clip_rng, 3, 28), (rng, 3, 1), (rng, 4, 28)))
+    clip, subject, trial = clip_rng.standard_normal((3, 28)), rng.standard_normal((3, 1)), rng.standard_normal((4, 28))
     stronger = np.where(felt_sign > 0, 0.4, -0.04 * np.abs(felt_sign)) * (strength - TYPICAL)
     valence = 3.05 + 0.7 * clip_sign + 0.65 * felt_sign + stronger + 0.3 * clip[0] + 0.6 * subject[0] + 1.25 * trial[0]
     arousal = np.where(felt_sign == 0, 1.0, 1.5 - 0.3 * felt_sign + 0.45 * strength)

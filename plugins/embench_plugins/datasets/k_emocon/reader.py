@@ -403,7 +403,7 @@ class KEmoCon(Dataset):
         """Yield findings on files that data_availability.csv lists and that do not exist."""
         path = self._folder("metadata") / "data_availability.csv"
         if not path.is_file():
-            yield Finding("note", str(path), "not here, so nothing tells which devices a person has files of")
+            yield Finding("note", str(path), "the file is missing: which files a subject has is not checked")
             return
         try:
             table = files.read_text_table(path, expected="pid and one column a file", hint=AGAIN)

@@ -332,7 +332,7 @@ def repeat_samples(device: Wristband, rows: Mapping[str, int]) -> Wristband:
     """
 
     def repeat(samples: np.ndarray, row: int) -> np.ndarray:
-        first = row - 3
+        first = row - 3  # sample of this row: rows 1 and 2 are start and rate
         return samples if samples.shape[-1] < first else np.concatenate([samples[..., :first]] * 2, axis=-1)
 
     return replace(

@@ -229,10 +229,10 @@ class WearableStress(Dataset):
 
     def _sessions(self, subject: str) -> dict[str, e4.Session]:
         """Return folder name -> the wristband's recording, in order of time."""
-        whole = {m: row - 3 for m, row in self.repeated.get(subject, {}).items()}
+        most = {m: row - 3 for m, row in self.repeated.get(subject, {}).items()}  # rows 1 and 2 are start and rate
         covered = self.covered.get(subject, ())
         folders = self._find_folders(subject)
-        sessions = {folder.name: e4.read_folder(folder, hint=OBTAIN, without=covered, most=whole) for folder in folders}
+        sessions = {folder.name: e4.read_folder(folder, hint=OBTAIN, without=covered, most=most) for folder in folders}
         return dict(sorted(sessions.items(), key=lambda named: named[1].start))
 
     def _presses(self, subject: str) -> np.ndarray:

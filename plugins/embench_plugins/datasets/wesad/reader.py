@@ -435,8 +435,7 @@ def _find_pickle(folder: Path | None) -> Path | None:
 
 
 def _find_merged_table(root: Path) -> str | None:
-    """Return the name of a CSV file with all subjects' wristband signals and labels in one table, as in unofficial
-    copies of the dataset; None if there is none."""
+    """Return the name of a CSV file with all signals and labels, as in unofficial copies; None without it."""
     for path in sorted(root.glob("*.csv")) if root.is_dir() else []:
         with path.open(encoding="utf-8-sig", errors="replace") as lines:
             if {"label", "EDA", "TEMP"} <= {name.strip() for name in lines.readline(1000).split(",")}:

@@ -98,7 +98,7 @@ DAMAGES: Table = {
             "P02_V10: arousal, valence, dominance, liking, familiarity off the scale 1 to 9",
         ),
         warned(FILE, holding(joined_data=each(np.full((128, 17), -1.0), np.ones((128, 17)))), "`GSR` is 0 or negative"),
-        nothing(FILE, edit.twin(f"b/{FILE}"), "two files of person P02"),
+        nothing(FILE, edit.twin(f"b/{FILE}"), "two files of subject P02"),
         refused(FACE, edit.write("frame,timestamp,confidence,success\n1,0,1,1\n"), "no column AU01_r"),
         warned(SHEET, edit.write(""), "not readable as a sheet"),
         warned(SHEET, edit.write(b"PK\x03\x04 nothing"), "not readable as a sheet"),

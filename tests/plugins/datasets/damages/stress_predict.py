@@ -47,7 +47,7 @@ DAMAGES: Table = {
     Copy("stress_predict", StressPredict, "S02", release): [
         refused(EDA, edit.remove, "missing"),
         refused(EDA, edit.write(""), "empty"),
-        refused(EDA, edit.write(f"{START}\n4\n"), "without samples"),
+        refused(EDA, edit.write(f"{START}\n4\n"), "or it has no samples"),
         refused(EDA, edit.write(f"{START}\n4\n1.5\n<html>\n"), "not readable"),
         refused(EDA, edit.write(f"{START}\n8\n" + "1\n" * 960), "8 samples a second"),
         refused(EDA, edit.write(f"{START},{START}\n4,4\n" + "1,1\n" * 480), "2 columns"),
