@@ -94,6 +94,7 @@ each attempt to reach the hub takes half a minute."""
 
 
 def _download(repository: str, commit: str) -> Path:
+    """Return the folder of the cached or downloaded weights. Raises DataError if neither exists."""
     from huggingface_hub import snapshot_download, try_to_load_from_cache
     from huggingface_hub.errors import HfHubHTTPError
 

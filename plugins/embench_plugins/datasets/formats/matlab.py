@@ -119,12 +119,13 @@ class _Header:
 
 @dataclass(frozen=True)
 class _Checker:
+    """Checker of the structure of a file of version 5: `content` in the byte order `order`."""
+
     content: bytes
     order: str
 
     def read_element(self, at: int, stop: int, kinds: Collection[int]) -> tuple[int, int, int, int]:
-        """Return the element at byte `at`: its kind, the first byte and size of its data, and the next element's first
-        byte."""
+        """Return the element at byte `at`: its kind, first byte of data, size, and the next element's first byte."""
         if at + 8 > stop:
             raise ValueError("it ends inside a variable")
         kind, size = struct.unpack_from(f"{self.order}II", self.content, at)

@@ -67,6 +67,7 @@ def read_acq_markers(path: Path) -> list[tuple[float, str]]:
 
 @lru_cache(maxsize=1)
 def _read_acq(path: Path) -> Any:
+    """Return an AcqKnowledge file as bioread reads it. Raises DataError as `open_acq`."""
     try:
         import bioread
     except ImportError as error:
@@ -405,6 +406,7 @@ def _check_whole(path: Path) -> None:
 
 @lru_cache(maxsize=1)
 def _read_streams(path: Path) -> list[Any]:
+    """Return the streams of an XDF file as pyxdf reads them. Raises DataError as `open_lsl`."""
     try:
         import pyxdf
     except ImportError as error:
@@ -478,6 +480,7 @@ def read_marker_streams(path: Path) -> Mapping[str, list[tuple[float, str]]]:
 
 @contextmanager
 def _open_edf(path: Path) -> Iterator[Callable[[Channels], Sequence[Track]]]:
+    """Open an EDF or BDF file as a context. Raises DataError if its header or its length is wrong."""
     with path.open("rb") as file:
         fixed = file.read(256)
         if fixed[:8].rstrip() not in (b"0", b"\xffBIOSEMI") or len(fixed) < 256:
@@ -612,6 +615,7 @@ def _parse_header_number(path: Path, name: str, field: bytes, kind: type[Any]) -
 
 @contextmanager
 def _open_wfdb(path: Path) -> Iterator[Callable[[Channels], Sequence[Track]]]:
+    """Open a WFDB header as a context. Raises DataError if wfdb is not installed or the record is damaged."""
     try:
         import wfdb
     except ImportError as error:

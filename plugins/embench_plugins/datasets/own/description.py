@@ -1,5 +1,4 @@
-"""Reader of `dataset.yaml`: keeps the line of each value, checks the description, and makes a dataset's card from
-it."""
+"""Reader of `dataset.yaml`: keeps the line of each value, checks the description and makes a card from it."""
 
 from __future__ import annotations
 

@@ -181,8 +181,7 @@ def _clear_log(log: str, rows: pd.DataFrame, known: Sequence[Kind]) -> tuple[pd.
 
 
 def find_timing(rows: pd.DataFrame, keys: Mapping[str, str]) -> Timing | None:
-    """Return the columns of stretches of time, by their names in several languages, or because their cells are
-    dates."""
+    """Return the columns of stretches of time, found by names in several languages, or by cells that are dates."""
 
     def named(words: str) -> str | None:
         form = re.compile(rf"(?:.*[_ .-])?(?:{words}){_UNITS}|(?:{words})[_ .-].*", re.IGNORECASE)

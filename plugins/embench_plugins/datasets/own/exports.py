@@ -117,8 +117,7 @@ def is_number(text: str) -> bool:
 
 
 def find_column(columns: Sequence[str], name: str, others: Sequence[str] = ()) -> str:
-    """Return the column with this name or alternative name. A number that is not a name is a position, counted from
-    1."""
+    """Return the column with this name or alternative name. A number that is not a name is a position from 1."""
     if name not in columns and name in others:
         return columns[others.index(name)]
     if name in columns or not re.fullmatch(r"[1-9]\d{0,3}", name):
@@ -217,8 +216,7 @@ def _read_labchart(lines: Sequence[str], path: Path) -> Preamble:
 
 
 def _read_comments(lines: Sequence[str], path: Path) -> Preamble:
-    """Read lines that begin with `#`. The last one contains the column names if several rows with as many numbers
-    follow."""
+    """Read lines that begin with `#`. The last has the column names if rows with as many numbers follow."""
     first = next((k for k, line in enumerate(lines) if not line.startswith(("#", "%"))), None)
     if first is None:
         raise _damaged_error(path, len(lines), "only comments were found")
@@ -428,8 +426,7 @@ _OPENINGS = {"E-Prime": "*** Header Start ***", "Presentation": "Scenario -"}
 
 
 def find_log_program(path: Path) -> tuple[str | None, str]:
-    """Return the program that wrote a text log, recognised by its first line, and its encoding; None for other
-    files."""
+    """Return the program that wrote a text log, by its first line, and its encoding; None for other files."""
     with path.open("rb") as file:
         start = file.read(200)
     marked = start[:2] in (b"\xff\xfe", b"\xfe\xff")
@@ -456,8 +453,7 @@ def read_log(path: Path) -> pd.DataFrame | None:
 
 
 def _read_frames(lines: Sequence[str]) -> dict[int, dict[str, str]]:
-    """Return line -> fields of an E-Prime frame at the deepest level with times, together with the fields of the
-    header."""
+    """Return line -> fields of an E-Prime frame at the deepest level with times, with the header's fields."""
     header: dict[str, str] = {}
     frames: dict[int, tuple[int, dict[str, str]]] = {}
     level, cells = 0, header

@@ -392,8 +392,7 @@ def _find_letters(values: Sequence[str]) -> str:
 
 
 def _find_known_names(tables_: Sequence[Path]) -> dict[str, bool]:
-    """Return the names with separators, such as `A_01`, in tables without signals, the longest first -> True for
-    ids."""
+    """Return names with separators, such as `A_01`, in tables without signals -> True for ids; longest first."""
     is_id: dict[str, bool] = {}
     for path in tables_:
         if path.stat().st_size < 1 << 22:
@@ -619,8 +618,7 @@ def _describe_content(column: pd.Series) -> str:
 
 
 def _find_unit(form: tables.Dialect, name: str) -> str | None:
-    """Return the measurement unit of a column, from the lines before the rows or its name; `TODO` for an unknown
-    unit."""
+    """Return the measurement unit of a column, from the lines before the rows or its name; `TODO` if unknown."""
     if name in form.units:
         return parse_unit(form.units[name].replace("\ufffd", "u")) or "TODO"  # a micro sign that is not in UTF-8
     stated = re.search(r"[\[(]([^\])]+)[\])]\s*$", name)

@@ -190,14 +190,14 @@ def _read_physio(path: Path) -> dict[str, Track]:
 
 
 def find_bids_kinds(folder: Path) -> list[Kind]:
-    """Return the tasks of a BIDS dataset as `data new` describes them: their subjects, and their channels from the
-    sidecars."""
+    """Return the tasks of a BIDS dataset for `data new`, with their subjects, and channels from the sidecars."""
     names = [p.name for p in sorted(folder.glob("sub-*/**/*_task-*"))[:20_000]]
     tasks = sorted({m[1] for name in names if (m := re.search(r"_task-([A-Za-z0-9]+)_", name))})
     return [kind for task in tasks if (kind := _describe_task(folder, task)) is not None]
 
 
 def _describe_task(folder: Path, task: str) -> Kind | None:
+    """Return a task of a BIDS dataset, with channels from its sidecars; None if no subject has it."""
     found = list(find_bids(folder, task))
     if not found:  # signals are elsewhere: what lies beside them says who there is
         sidecars = [(p, _SIDE.match(p.name)) for p in sorted(folder.glob(f"sub-*/**/sub-*_task-{task}_*"))]
@@ -296,8 +296,7 @@ class Heard:
 
 
 def _find_code(row: np.ndarray) -> tuple[float, int] | None:
-    """Find a value that recurs in runs, far off all others. Return it and how often it occurs; None if there is
-    none."""
+    """Find a value that recurs in runs, far off all others. Return it and its count, else None."""
     there = row[np.isfinite(row)]
     for value in (there.min(), there.max()) if there.size else ():
         is_code = there == value
@@ -434,8 +433,7 @@ def _find_source(root: Path, i: int, source: Source, written: Written, *, by_pat
 
 
 def _list_instead(root: Path, text: str, written: Written) -> str:
-    """Return the text of an error on a path pattern without matches: existing paths in the folder, the most similar
-    first."""
+    """Return what an error expects for a pattern without matches: existing paths in the folder, most similar first."""
     places = (path for form in ("*", "*/*", "*/*/*") for path in root.glob(form))
     names = sorted(p.relative_to(root).as_posix() for p in places if p.is_file() and p != written.path)
     near = difflib.get_close_matches(re.sub(r"[{}]", "", text), names[:2000], 3, 0.3) or names[:3]

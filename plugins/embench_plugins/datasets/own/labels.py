@@ -569,6 +569,7 @@ class Labels:
                 yield name, path, spare
 
     def _read_label(self, name: str, spec: LabelSource, part: Part) -> Label | None:
+        """Return one label of a recording from its place in the description; None if it has no value."""
         where = self._places[name]
         if spec.file or spec.trial:
             trial = fill(spec.trial or "", part.facts)
@@ -649,6 +650,7 @@ class Labels:
     def _read_moments(
         self, name: str, spec: LabelSource, rows: pd.DataFrame, path: Path, clock: Clock, part: Part
     ) -> Label | None:
+        """Return a label from the rows of a table with one time each; None without values."""
         made = []
         for line, row in rows.iterrows():
             second = clock.parse_seconds(row[spec.time], path, line, str(spec.time)) - part.offset_s

@@ -394,6 +394,7 @@ class Own(Dataset):
         return [path for path in found if path is not None]
 
     def _read(self, item: Item, labels: Labels) -> Iterator[Recording]:
+        """Yield the recordings of one item with their labels. Raises DataError at the first unusable trial."""
         source = self._find_source(item)
         with self._open_files(item, self._list_modalities(item)) as read:
             base = {key: self._read_number(item, source, key) for key in ("order", "start_s")}

@@ -360,6 +360,7 @@ Find = Callable[[str, OwnChannels, str], Sequence[Track]]
 
 
 def _read_tracks(path: Path, m: str, own: OwnChannels, find: Find, where: str) -> Sequence[Track]:
+    """Return the channels of a modality in a file, in the description's order. Raises DataError."""
     found = find(m, own, where)
     tables.check_unique(path, [track.name for track in found], own.channels.values())
     try:
@@ -400,8 +401,7 @@ def _open_file(path: Path, zone: tzinfo, how: tables.Reading) -> Iterator[Find]:
 
 
 def _read_e4_channels(path: Path) -> list[Track]:
-    """Return the channels in a file of an E4: `x`, `y` and `z` in g, or one with the name of the file, such as
-    `eda`."""
+    """Return the channels in a file of an E4: `x`, `y` and `z` in g, or one named by the file, such as `eda`."""
     rate, data = e4.read_any_signal(path)
     moved = data.shape[1] > 1
     names = e4.CARDS["acc"].channels if moved else (path.stem.lower(),)
@@ -445,8 +445,7 @@ def _add_placed(tracks: Sequence[Track], form: tables.Dialect, own: OwnChannels)
 
 
 def _read_timed(path: Path, column: str, rows: tables.Rows, own: OwnChannels, where: str, zone: tzinfo) -> list[Track]:
-    """Return the columns of a table with a time in each row: samples at their places on an even grid, NaN for missing
-    ones."""
+    """Return the columns of a table with a time in each row: samples on an even grid, NaN for missing ones."""
     tables.check_columns(path, rows.names, [column], where)
     form, column = tables.find_dialect(path, own.reading), find_column(rows.names, column)
     table = _drop_texts(tables.read_columns(path, rows.names, where, own.reading), column)
@@ -492,8 +491,7 @@ def _drop_doubles(table: pd.DataFrame, again: np.ndarray, path: Path, column: st
 
 
 def _drop_texts(table: pd.DataFrame, column: str) -> pd.DataFrame:
-    """Return the rows without rows that contain texts but no number, such as the events between a headband's
-    samples."""
+    """Return the rows without rows that contain texts but no number, such as events between samples."""
     numbers = table.drop(columns=column).select_dtypes("number")
     texts = table.drop(columns=column).select_dtypes("object")
     if numbers.empty or texts.empty:
@@ -587,8 +585,7 @@ def _find_rate(
 
 
 def _settle_rate(found: float, seconds: float, stated: float | None, path: Path, column: str, where: str) -> float:
-    """Return the stated or a usual rate if it fits the times, or is so close that no time moves; 0 if times have no
-    rate."""
+    """Return the stated or a usual rate if it is so close that no time moves, else `found`; 0 if times have no rate."""
     if found <= 0:
         return 0.0
     if stated is not None and abs(found - stated) > RATE_TOLERANCE * stated:

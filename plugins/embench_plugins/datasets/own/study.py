@@ -401,8 +401,7 @@ def _name_codes(study: Study) -> None:
 
 
 def _find_wide(study: Study) -> None:
-    """Find tables with a column per stimulus whose files are named by stimulus, and adapt the template to their
-    spelling."""
+    """Find tables with a column per stimulus whose files are named by stimulus, and adopt their spelling."""
     for kind in study.kinds if len(study.kinds) == 1 and not study.kinds[0].parts else ():
         for name in [name for name in kind.facts if name not in ("participant", *SESSIONS)]:
             ways = list_spellings(kind, name)
@@ -423,8 +422,7 @@ def _names_moments(column: str) -> bool:
 
 
 def _has_ratings(sheet: Sheet, study: Study) -> bool:
-    """Return True if this or another table has ratings of the table's stimuli. Otherwise its stretches of time are
-    phases."""
+    """Return True if this or another table has ratings of the table's stimuli. Else its stretches are phases."""
     names = sorted({tables.simplify_value(cell) for cell in sheet.rows[str(sheet.stimulus)]})
     others = [other for other in study.sheets if other is not sheet and not other.timing]
     return bool(_find_ratings(sheet)) or any(

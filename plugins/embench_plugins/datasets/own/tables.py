@@ -147,6 +147,7 @@ def _read_spss(path: Path) -> pd.DataFrame:
 
 
 def _read_excel(path: Path, skip: int, sheet: str | None) -> pd.DataFrame:
+    """Return the rows of a sheet, or of all sheets, below the line of names; see `read_sheet`."""
     read = pd.read_excel(path, sheet_name=None, header=None, dtype=object, engine="openpyxl")
     filled = {str(name): cells for name, cells in read.items() if cells.notna().to_numpy().any()}
     names = ", ".join(filled) or "none"
@@ -371,6 +372,7 @@ def _load_frame(path: Path, how: Reading = AS_IS) -> pd.DataFrame:
 
 @lru_cache(maxsize=1)
 def _read_frame(path: Path, how: Reading, _changed: int, _size: int) -> pd.DataFrame:
+    """Return the rows of a binary file; see `_load_frame`. `_changed` and `_size` are keys of the cache."""
     if path.suffix.lower() != PARQUET:
         return read_sheet(path, how.skip, how.sheet)
     try:
@@ -459,8 +461,7 @@ def read_rows(path: Path, how: Reading = AS_IS) -> pd.DataFrame:
 
 
 def _count_question_rows(found: pd.DataFrame) -> int:
-    """Return the number of rows between names and answers that Qualtrics writes: the questions, and its internal
-    names."""
+    """Return the number of rows of questions and internal names that Qualtrics writes between names and answers."""
     marked = [any(cell.startswith('{"ImportId"') for cell in row) for row in found.head(2).to_numpy()]
     return 1 + marked.index(True) if True in marked else 0
 
@@ -564,6 +565,7 @@ def count_rows(path: Path, how: Reading = AS_IS) -> Counted:
 
 @lru_cache(maxsize=1024)
 def _count(path: Path, how: Reading, _changed: int, _size: int) -> Counted:
+    """Return the number of rows; see `count_rows`. `_changed` and `_size` are keys of the cache."""
     form = find_dialect(path, how)
     rows, quoted, tabs, gaps = 0, False, form.separator == "\t", len(form.names) - 1
     short: list[int] = []
