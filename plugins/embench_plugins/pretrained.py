@@ -94,14 +94,15 @@ each attempt to reach the hub takes half a minute."""
 
 
 def _download(repository: str, commit: str) -> Path:
+    """Return the folder of the cached or downloaded weights. Raises DataError if neither exists."""
     from huggingface_hub import snapshot_download, try_to_load_from_cache
     from huggingface_hub.errors import HfHubHTTPError
 
-    here = try_to_load_from_cache(repository, "model.safetensors", revision=commit)
-    if isinstance(here, str):  # a commit never changes, and a stage needs no network for what was downloaded
-        return Path(here).parent
-    if known := _UNREACHABLE.get((repository, commit)):
-        raise known
+    cached = try_to_load_from_cache(repository, "model.safetensors", revision=commit)
+    if isinstance(cached, str):  # a commit never changes, and a stage needs no network for what was downloaded
+        return Path(cached).parent
+    if failure := _UNREACHABLE.get((repository, commit)):
+        raise failure
     try:
         return Path(snapshot_download(repository, revision=commit, allow_patterns=list(_WANTED)))
     except (OSError, HfHubHTTPError) as error:
@@ -188,28 +189,28 @@ def fill(module: nn.Module, files: Sequence[Path], where: str, ignore: Sequence[
     # The hooks with which a network reads older names of its own weights.
     for hook in module._load_state_dict_pre_hooks.values():  # noqa: SLF001  torch has no public list of them
         hook(loaded, "", {}, True, [], [], [])
-    own = module.state_dict()
-    wanted, given = (
+    state = module.state_dict()
+    needed, available = (
         {name for name in names if not name.startswith(tuple(ignore))} if ignore else set(names)
-        for names in (own, loaded)
+        for names in (state, loaded)
     )
     wrong = [
-        *(f"no {name}" for name in sorted(wanted - given)),
-        *(f"{name}, which it has not" for name in sorted(given - wanted)),
+        *(f"no {name}" for name in sorted(needed - available)),
+        *(f"{name}, which it has not" for name in sorted(available - needed)),
         *(
-            f"{name} {tuple(loaded[name].shape)} for {tuple(own[name].shape)}"
-            for name in sorted(wanted & given)
-            if loaded[name].shape != own[name].shape
+            f"{name} {tuple(loaded[name].shape)} for {tuple(state[name].shape)}"
+            for name in sorted(needed & available)
+            if loaded[name].shape != state[name].shape
         ),
     ]
     if wrong:
-        more = f", and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+        further = f", and {len(wrong) - 3} more" if len(wrong) > 3 else ""
         raise DataError(
-            f"these weights are of another network: {'; '.join(wrong[:3])}{more}",
+            f"these weights are of another network: {'; '.join(wrong[:3])}{further}",
             where=where,
             expected="the tensors of the network by name and shape",
         )
-    module.load_state_dict({name: loaded[name].to(own[name].dtype) for name in wanted}, strict=False)
+    module.load_state_dict({name: loaded[name].to(state[name].dtype) for name in needed}, strict=False)
 
 
 def read_config(files: Sequence[Path]) -> dict[str, Any]:

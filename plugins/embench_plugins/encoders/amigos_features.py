@@ -150,8 +150,7 @@ def _filter_low(x: np.ndarray, rate: float, hz: float) -> np.ndarray:
 
 
 def _measure_swings(x: np.ndarray, rate: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return zero crossings per second of detrended rows (k, length), and the mean peak height between two
-    crossings."""
+    """Return zero crossings per second of detrended rows (k, length), and the mean peak height between crossings."""
     detrended = sps.detrend(x, axis=-1)
     crosses = np.diff(np.signbit(detrended), axis=-1)
     heights = [

@@ -92,8 +92,7 @@ class CnnMlp(Encoder):
         return "stream" if "rate_hz" in self.recipe.prepare else "signal"
 
     def stream(self, signal: Signal) -> Signal:
-        """Return the signal at `prepare.rate_hz`, EEG at `prepare.eeg_rate_hz`; facial values stay at their own
-        rate."""
+        """Return the signal at `prepare.rate_hz`, EEG at `prepare.eeg_rate_hz`; facial values keep their rate."""
         if signal.modality == FACE:
             return signal
         fast = "eeg" in signal.modality.split("+")

@@ -95,8 +95,7 @@ class CnnTf(Encoder):
         return replace(signal, data=resample(signal.data, signal.rate, rate), rate=rate)
 
     def build(self, spec: InputSpec) -> nn.Module:
-        """Return the network for windows of at most `spec.shape[1]` samples, on the channels that `pick_channels`
-        chooses."""
+        """Return the network for windows of at most `spec.shape[1]` samples, on the channels of `pick_channels`."""
         own = {key: value for key, value in self.recipe.build.items() if key not in ("hidden", "head_dropout")}
         face_kernels = own.pop("face_kernels")
         if spec.modality == FACE:

@@ -88,8 +88,7 @@ def smooth(values: np.ndarray) -> np.ndarray:
 
 
 def _compute_entropies(bands: np.ndarray, second: int) -> np.ndarray:
-    """Return (seconds, C * bands) entropies of the signals `bands` (C, bands, T), whose seconds have `second` samples
-    each."""
+    """Return (seconds, C * bands) entropies of the signals `bands` (C, bands, T); a second has `second` samples."""
     whole = bands.shape[-1] // second
     variance = bands[..., : whole * second].reshape(*bands.shape[:2], whole, second).var(-1, dtype=np.float64)
     entropy = 0.5 * np.log(2 * np.pi * np.e * np.where(variance > 0, variance, np.nan))

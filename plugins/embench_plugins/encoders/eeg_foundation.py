@@ -446,18 +446,18 @@ class EegFoundation(Encoder):
             )  # fmt: skip
         size = signal_size("eeg", signal)
         fault = unit_fault("eeg", signal.unit, [size])
-        if size > 0 and fault and all(unit_fault("eeg", signal.unit, [size * by]) for by in (0.1, 10)):
+        if size > 0 and fault and all(unit_fault("eeg", signal.unit, [size * factor]) for factor in (0.1, 10)):
             raise DataError(fault, where=f"encoder {self.family}", hint="correct the unit in the dataset's description")
         row = {name: signal.data[k] for k, name in enumerate(signal.channels)}
-        wired = self.network_channels(signal.modality or "eeg", signal.channels)
-        data = np.stack([row[first] - (row[second[0]] if second else 0) for first, *second in wired.values()])
+        channels_of = self.network_channels(signal.modality or "eeg", signal.channels)
+        data = np.stack([row[first] - (row[second[0]] if second else 0) for first, *second in channels_of.values()])
         if self.recipe.prepare["reference"] == "average":
             data = data - data.mean(0, keepdims=True)
         high = float(self.recipe.prepare["high_hz"])
         if high:
             data = highpass(data, signal.rate, high, order=4)
         data = resample(data * np.float32(VOLTS[signal.unit] * 1e6), signal.rate, self.rate)
-        return replace(signal, data=data, rate=self.rate, channels=tuple(wired), unit="uV")
+        return replace(signal, data=data, rate=self.rate, channels=tuple(channels_of), unit="uV")
 
     def build(self, spec: InputSpec) -> nn.Module:
         """Return the network for windows of `spec.shape` (C, T), from the recipe's weights or at random.

@@ -110,8 +110,7 @@ class Block(nn.Module):
             nn.init.normal_(self.shortcut.weight, 0, 0.01)
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        """Return (B, filters, T), at least 0, for `x` (B, before, T) and `mask` (B, T). Sample t depends on samples up
-        to t."""
+        """Return (B, filters, T), at least 0, for `x` (B, before, T) and `mask` (B, T). The output is causal."""
         y = x
         for convolution in self.convolutions:
             # A bias makes padded samples non-zero, and the next kernel would mix them into valid ones.

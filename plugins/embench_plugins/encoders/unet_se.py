@@ -122,8 +122,7 @@ class UnetSe(Encoder):
         return () if modality == "eeg" else (-1,)
 
     def fit_stats(self, x: np.ndarray, mask: np.ndarray | None) -> Mapping[str, np.ndarray]:
-        """Return `mean` and `std` (bands, C) of an EEG's features (n, bands, C); nothing for a series, which keeps its
-        scale."""
+        """Return `mean` and `std` (bands, C) of an EEG's features (n, bands, C); nothing for a series."""
         return {} if x.shape[1] == 1 else fit_known_stats(x)
 
     def build(self, spec: InputSpec) -> nn.Module:
@@ -159,8 +158,7 @@ def make_series(peaks: np.ndarray, spans: Spans, length: int, *, compat: bool) -
 
 def compute_entropies(x: np.ndarray, spans: Spans, bands: Mapping[str, Sequence[float]], order: int) -> np.ndarray:
     """Return (n, bands, C) float32 differential entropies ln(2 pi e v) / 2, for the variance v of `x` (C, T) in each
-    band (Hz) after a zero-phase Butterworth filter. NaN for a constant channel, and for a band that the rate cannot
-    hold."""
+    band (Hz) after a zero-phase Butterworth filter. NaN for a constant channel, and for a band above half the rate."""
     out = np.full((len(spans), len(bands), len(x)), np.nan, np.float32)
     for k, (low, high) in enumerate(bands.values()):
         if high >= spans.rate / 2:

@@ -95,6 +95,7 @@ class VideoMae(Encoder):
         return found
 
     def _files(self) -> tuple[Path, ...]:
+        """Return the files of `build.weights`, none for `random`. Raises UsageError as `assets`."""
         text = str(self.recipe.build["weights"])
         if text == pretrained.UNNAMED:
             raise UsageError(

@@ -434,7 +434,7 @@ _NAIVE_BAYES = Recipe(class_weight="balanced", build={"fisher": 0.3, "impute": "
 
 
 class NaiveBayes(Tabular):
-    """Gaussian naive Bayes after imputation and standardising, on the features whose Fisher criterion exceeds `fisher`
+    """Gaussian naive Bayes after imputation and standardising, on features whose Fisher criterion exceeds `fisher`
     (None: all)."""
 
     recipes: ClassVar[Mapping[str, Recipe]] = {

@@ -26,8 +26,7 @@ from embench.nn import FillAbsent, Head, sinusoidal_positions
 from embench_plugins.attention import Layer
 
 QUERY_ORDER = ("ecg+eda", "ppg+eda", "ecg", "ppg", "eda", "resp", "temp", "emg", "hr", "acc", "eeg")
-"""Order of preference for the modality that provides the queries if `build.query` is null. Other modalities follow, by
-name."""
+"""Order of preference for the modality that provides the queries if `build.query` is null. Others follow, by name."""
 
 PAPER = Recipe(
     optimiser="adamw", lr=1e-4, weight_decay=1e-4, schedule="cosine", epochs=50, batch=8,

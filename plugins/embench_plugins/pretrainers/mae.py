@@ -91,8 +91,7 @@ class Objective(nn.Module):
         return network
 
     def forward(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the loss (scalar) and figures of a batch of clips, uint8 (B, T, 3, H, W); 0 if every clip has a
-        missing frame."""
+        """Return the loss (scalar) and figures of a batch of clips, uint8 (B, T, 3, H, W); 0 if all lack a frame."""
         x, mask = batch.x[self.modality], batch.mask[self.modality]
         if mask is not None:
             x = x[mask.all(1)]

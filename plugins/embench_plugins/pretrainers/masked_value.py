@@ -74,8 +74,7 @@ class Objective(nn.Module):
         return nn.Sequential(nn.Linear(dim, hidden), nn.ReLU(), nn.Linear(hidden, channels))
 
     def _picks(self, modality: str) -> Tensor | None:
-        """Return the positions of the channels to predict: the encoder's `picks`, if it reads only some channels. Else
-        None."""
+        """Return the positions of the channels to predict: the encoder's `picks`; None if it reads all channels."""
         return getattr(self.model.encoders[modality], "picks", None)
 
     def forward(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:

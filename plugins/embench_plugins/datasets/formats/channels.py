@@ -65,10 +65,10 @@ def find_unit_ratio(stated: str | None, wanted: str | None) -> float | None:
     >>> find_unit_ratio("S", "\u00b5S"), find_unit_ratio("kOhm", "uS"), find_unit_ratio("a.u.", "uS")
     (1000000.0, None, 1.0)
     """
-    own, other = parse_unit(stated or ""), parse_unit(wanted or "")
-    if own == other or not (is_stated(own) and is_stated(other)):
+    first, second = parse_unit(stated or ""), parse_unit(wanted or "")
+    if first == second or not (is_stated(first) and is_stated(second)):
         return 1.0
-    ratios = [kind[own] / kind[other] for kind in _KINDS if own in kind and other in kind]
+    ratios = [kind[first] / kind[second] for kind in _KINDS if first in kind and second in kind]
     return float(f"{ratios[0]:.12g}") if ratios else None  # without the last bit's rounding
 
 

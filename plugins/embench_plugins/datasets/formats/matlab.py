@@ -119,12 +119,13 @@ class _Header:
 
 @dataclass(frozen=True)
 class _Checker:
+    """Checker of the structure of a file of version 5: `content` in the byte order `order`."""
+
     content: bytes
     order: str
 
     def read_element(self, at: int, stop: int, kinds: Collection[int]) -> tuple[int, int, int, int]:
-        """Return the element at byte `at`: its kind, the first byte and size of its data, and the next element's first
-        byte."""
+        """Return the element at byte `at`: its kind, first byte of data, size, and the next element's first byte."""
         if at + 8 > stop:
             raise ValueError("it ends inside a variable")
         kind, size = struct.unpack_from(f"{self.order}II", self.content, at)
@@ -248,17 +249,17 @@ def _read_content(path: Path, layout: Channels) -> dict[str, Any]:
     if path.stat().st_size > MOST_BYTES:
         raise DataError(f"it is over {MOST_BYTES / 1e9:g} GB large", where=str(path), expected=expected)
     places = [place for place in (layout.array, layout.names, layout.rate) if isinstance(place, str)]
-    wanted = {place.partition(".")[0] for place in places}
+    variables = {place.partition(".")[0] for place in places}
     try:
         content = path.read_bytes()
-        held = None
+        names = None
         if content[124:128] in (b"\x00\x01IM", b"\x01\x00MI"):
             content, sound = inflate(content, MOST_BYTES)
             if not sound:
                 raise ValueError("a checksum is wrong")
-            held = check(content, wanted)
-        read = loadmat(io.BytesIO(content), variable_names=sorted(wanted))
-        return read | dict.fromkeys(set(held or [name for name, *_ in whosmat(io.BytesIO(content))]) - set(read))
+            names = check(content, variables)
+        loaded = loadmat(io.BytesIO(content), variable_names=sorted(variables))
+        return loaded | dict.fromkeys(set(names or [name for name, *_ in whosmat(io.BytesIO(content))]) - set(loaded))
     except NotImplementedError as error:
         raise DataError(
             "a MATLAB file of version 7.3", where=str(path), expected=expected, hint="in MATLAB: save(name, '-v7')"
@@ -274,10 +275,10 @@ def _find_within(path: Path, content: Any, place: str) -> Any:
     """Return the value at a path of fields, such as `hs.eeg.sig`; structs on the path have one value each."""
     value: Any = content
     for name in place.split("."):
-        held = list(value) if isinstance(value, dict) else list(value.dtype.names or ())
-        if name not in held:
-            shown = ", ".join(sorted(entry for entry in held if not entry.startswith("_"))) or "no fields"
-            raise DataError(f"there is no `{name}` of `{place}`, but {shown}", where=str(path), expected=place)
+        fields = list(value) if isinstance(value, dict) else list(value.dtype.names or ())
+        if name not in fields:
+            listed = ", ".join(sorted(entry for entry in fields if not entry.startswith("_"))) or "no fields"
+            raise DataError(f"there is no `{name}` of `{place}`, but {listed}", where=str(path), expected=place)
         value = value[name]
         while isinstance(value, np.ndarray) and value.dtype == object and value.size == 1:
             value = value.flat[0]

@@ -82,11 +82,11 @@ def find_record_starts(path: Path) -> list[float] | None:
     head = read_header(path)
     if not head.notes:
         return None
-    found = list(_read_record_times(path, head.begin, head.records, head.per_record, head.notes[0]))
-    known = [at - head.offset for at in found if at is not None]
-    if 1 < len(known) < len(found):
-        raise damaged_error(path, f"record {found.index(None) + 1} of {len(found)} does not say when it begins")
-    return known if len(known) == len(found) else None
+    onsets = list(_read_record_times(path, head.begin, head.records, head.per_record, head.notes[0]))
+    starts = [onset - head.offset for onset in onsets if onset is not None]
+    if 1 < len(starts) < len(onsets):
+        raise damaged_error(path, f"record {onsets.index(None) + 1} of {len(onsets)} does not say when it begins")
+    return starts if len(starts) == len(onsets) else None
 
 
 def _read_record_times(
@@ -107,7 +107,7 @@ def read_notes(path: Path, head: Header | None = None) -> list[tuple[float, str]
     if not sum(size for _, size in head.notes):
         raise damaged_error(path, "there is no channel of annotations")
     data = np.memmap(path, np.uint8, "r", head.begin, (head.records, head.per_record))
-    found: list[tuple[float, str]] = []
+    notes: list[tuple[float, str]] = []
     for record in data:
         for first, size in head.notes:
             for entry in filter(None, record[first : first + size].tobytes().split(b"\0")):
@@ -115,10 +115,10 @@ def read_notes(path: Path, head: Header | None = None) -> list[tuple[float, str]
                 onset = onset.partition(b"\x15")[0]
                 if not _ONSET.fullmatch(onset):
                     raise damaged_error(path, f"an annotation at `{onset[:20].decode('latin1')}` s")
-                found += [
+                notes += [
                     (float(onset) - head.offset, text.decode("utf-8", "replace").strip()) for text in texts if text
                 ]
-    return sorted(found, key=lambda note: note[0])
+    return sorted(notes, key=lambda note: note[0])
 
 
 # The times at which files of signals began, from their headers.
@@ -185,23 +185,23 @@ def find_triggers(path: Path, track: Track) -> list[tuple[float, str]]:
         DataError: the numbers are not whole, or change so often that they are a signal.
     """
     values = track.read(0, track.samples)
-    known = np.isfinite(values)
-    if not (values[known] == 0).any():
-        values, known = np.where(known, values, 0.0), np.ones(len(values), bool)  # only codes are stored
-    codes = np.round(values[known]).astype(np.int64)
-    if not np.allclose(values[known], codes, atol=0.01 + 1e-4 * np.abs(codes).max(initial=0)):
+    is_known = np.isfinite(values)
+    if not (values[is_known] == 0).any():
+        values, is_known = np.where(is_known, values, 0.0), np.ones(len(values), bool)  # only codes are stored
+    codes = np.round(values[is_known]).astype(np.int64)
+    if not np.allclose(values[is_known], codes, atol=0.01 + 1e-4 * np.abs(codes).max(initial=0)):
         raise _trigger_error(path, track, "numbers that are not whole")
     if is_status(path, track.name):
         codes &= 0xFFFF
         codes &= ~(int(np.bitwise_and.reduce(codes, initial=0xFFFF)) & 0xFF00)
-    at = np.flatnonzero(known)
-    new = np.flatnonzero(np.diff(codes, prepend=0))
-    if len(new) > max(_MOST * len(codes), 20):
-        raise _trigger_error(path, track, f"{len(new)} changes in {len(codes)} samples")
+    positions = np.flatnonzero(is_known)
+    changes = np.flatnonzero(np.diff(codes, prepend=0))
+    if len(changes) > max(_MOST * len(codes), 20):
+        raise _trigger_error(path, track, f"{len(changes)} changes in {len(codes)} samples")
     if track.rate >= _GLITCH_HZ:
-        beside = (codes[np.minimum(new + 1, len(codes) - 1)] != 0) | (codes[np.maximum(new - 1, 0)] != 0)
-        new = new[(np.diff(new, append=len(codes)) > 1) | ~beside | (new == 0)]
-    return [(float(at[k]) / track.rate, str(codes[k])) for k in new.tolist() if codes[k]]
+        is_beside = (codes[np.minimum(changes + 1, len(codes) - 1)] != 0) | (codes[np.maximum(changes - 1, 0)] != 0)
+        changes = changes[(np.diff(changes, append=len(codes)) > 1) | ~is_beside | (changes == 0)]
+    return [(float(positions[k]) / track.rate, str(codes[k])) for k in changes.tolist() if codes[k]]
 
 
 def _trigger_error(path: Path, track: Track, what: str) -> DataError:
@@ -229,7 +229,7 @@ def find_wfdb_notes(path: Path) -> list[Path]:
 def read_wfdb_notes(path: Path) -> dict[str, list[tuple[float, str]]]:
     """Return file ending -> (seconds from the first sample, text) of a WFDB record's annotations. The text is the note,
     or the symbol if there is none. Raises DataError for a damaged file."""
-    found = {}
+    notes_by_ending = {}
     for file in find_wfdb_notes(path):
         try:
             import wfdb
@@ -237,14 +237,14 @@ def read_wfdb_notes(path: Path) -> dict[str, list[tuple[float, str]]]:
             hint = "pip install wfdb"
             raise DataError("WFDB annotations need the wfdb package", where=str(file), hint=hint) from error
         try:
-            read = wfdb.rdann(str(path.with_suffix("")), file.suffix[1:])
-            rate = float(read.fs or wfdb.rdheader(str(path.with_suffix(""))).fs)
+            annotation = wfdb.rdann(str(path.with_suffix("")), file.suffix[1:])
+            rate = float(annotation.fs or wfdb.rdheader(str(path.with_suffix(""))).fs)
         except (ValueError, KeyError, IndexError, TypeError, AttributeError, EOFError, OSError) as error:
             raise damaged_error(file, f"not readable as annotations: {error}") from error
-        notes = read.aux_note or [""] * len(read.sample)
-        texts = [note.strip("\0 ") or symbol for note, symbol in zip(notes, read.symbol, strict=True)]
-        found[file.suffix[1:]] = sorted(zip((read.sample / rate).tolist(), texts, strict=True))
-    return found
+        notes = annotation.aux_note or [""] * len(annotation.sample)
+        texts = [note.strip("\0 ") or symbol for note, symbol in zip(notes, annotation.symbol, strict=True)]
+        notes_by_ending[file.suffix[1:]] = sorted(zip((annotation.sample / rate).tolist(), texts, strict=True))
+    return notes_by_ending
 
 
 def _is_annotation(path: Path) -> bool:

@@ -172,8 +172,7 @@ class _Machine:
         self.push(_check_integer(int.from_bytes(self.read(size), "little", signed=True)))
 
     def push_old_string(self, count: int) -> None:
-        """Push a byte string of Python 2 as text. After a dtype it is an array's content, which stays bytes, since
-        decoding takes long."""
+        """Push a byte string of Python 2 as text. An array's content, after a dtype, stays bytes."""
         content = self.read(count)
         inside_array = len(self.stack) == 4 and isinstance(self.stack[2], np.dtype)
         self.push(content if inside_array else content.decode("latin1"))
@@ -255,8 +254,8 @@ def _make_dict(values: list[Any]) -> dict[Any, Any]:
 
 
 def _check_plain(value: object) -> object:
-    """Return the value if all its parts have types that `load_pickle` may return. Each container is checked once, so
-    cycles do no harm."""
+    """Return the value if all parts have types that `load_pickle` may return. Each container is checked once, so cycles
+    do no harm."""
     level, seen = [value], set()
     for _ in range(DEEPEST):
         below: list[Any] = []

@@ -54,8 +54,7 @@ def make_scale_targets(names: Iterable[str], rule: LabelRule, scale: tuple[float
 
 
 def make_marked_target(names: Iterable[str], rule: LabelRule) -> tuple[Target, ...]:
-    """Return a binary target for each state that was marked or not (1 or 0): marked in more than a quarter of a unit,
-    or not."""
+    """Return a binary target for each state (1 where marked, else 0): marked in over a quarter of a unit or not."""
     return tuple(Target(name, "binary", replace(rule, cut=0.25), label=name, scale=(0.0, 1.0)) for name in names)
 
 

@@ -67,6 +67,7 @@ def read_acq_markers(path: Path) -> list[tuple[float, str]]:
 
 @lru_cache(maxsize=1)
 def _read_acq(path: Path) -> Any:
+    """Return an AcqKnowledge file as bioread reads it. Raises DataError as `open_acq`."""
     try:
         import bioread
     except ImportError as error:
@@ -153,25 +154,25 @@ def _find_brainvision_stretches(path: Path) -> list[Stretch]:
     """Return the parts of a recording that was paused, by the times of its markers; one part if they state none."""
     raw = _read_brainvision(path)
     rate, samples = float(raw.info["sfreq"]), int(raw.n_times)
-    found, begun = [Stretch(0, 0, samples)], None
+    stretches, first_moment = [Stretch(0, 0, samples)], None
     lists = [file for file in find_brainvision_files(path) if file.suffix.lower() == ".vmrk"]
     for position, date in _SEGMENT.findall(_read_brainvision_text(lists[0])) if lists else ():
         try:
-            at = datetime.strptime(date[:20], "%Y%m%d%H%M%S%f").replace(tzinfo=UTC)
+            moment = datetime.strptime(date[:20], "%Y%m%d%H%M%S%f").replace(tzinfo=UTC)
         except ValueError:
             continue  # zeros, if a program did not know the time
-        first, begun = int(position) - 1, begun or at
-        before, place = found[-1], round((at - begun).total_seconds() * rate)
-        late = place - before.place - (first - before.first)
-        if not before.first < first < samples or late <= _PAUSE_S * rate:
+        first, first_moment = int(position) - 1, first_moment or moment
+        previous, place = stretches[-1], round((moment - first_moment).total_seconds() * rate)
+        late = place - previous.place - (first - previous.first)
+        if not previous.first < first < samples or late <= _PAUSE_S * rate:
             continue
         if place > 5 * samples + 3600 * rate:
             raise DataError(
                 f"it was paused for {late / rate:.0f} s at {first / rate:g} s", where=str(path),
                 expected="pauses shorter than the recording", hint="export the parts as files of their own",
             )  # fmt: skip
-        found[-1:] = [before._replace(samples=first - before.first), Stretch(place, first, samples - first)]
-    return found
+        stretches[-1:] = [previous._replace(samples=first - previous.first), Stretch(place, first, samples - first)]
+    return stretches
 
 
 def _read_brainvision(path: Path) -> Any:
@@ -239,16 +240,16 @@ def read_lsl_markers(path: Path) -> dict[str, list[tuple[float, str]]]:
     """Return stream -> (seconds since the first sample of any signal, text) of its markers, for streams of texts, and
     of numbers without a rate (`11`, not `11.0`). Raises DataError as `open_lsl`."""
     origin = _find_stream_origin(path)
-    found: dict[str, list[tuple[float, str]]] = {}
+    marks_by_stream: dict[str, list[tuple[float, str]]] = {}
     for name, stream in _name_streams(path):
         if _is_text(stream) or not _read_stream_rate(path, stream):
-            found[name] = [
-                (float(at - origin), text)
-                for at, values in zip(stream["time_stamps"], stream["time_series"], strict=True)
+            marks_by_stream[name] = [
+                (float(stamp - origin), text)
+                for stamp, values in zip(stream["time_stamps"], stream["time_series"], strict=True)
                 for value in values
                 if (text := str(value).strip() if _is_text(stream) else _parse_code(value))
             ]
-    return {name: sorted(marks) for name, marks in found.items() if marks}
+    return {name: sorted(marks) for name, marks in marks_by_stream.items() if marks}
 
 
 def _parse_code(value: Any) -> str:
@@ -299,7 +300,7 @@ def _find_stream_origin(path: Path) -> float:
 
 def _select_signal_streams(path: Path) -> list[Stream]:
     """Return the streams of numbers with a rate."""
-    origin, found = _find_stream_origin(path), []
+    origin, streams = _find_stream_origin(path), []
     for name, stream in _name_streams(path):
         if _is_text(stream) or not (nominal := _read_stream_rate(path, stream)):
             continue
@@ -315,8 +316,8 @@ def _select_signal_streams(path: Path) -> list[Stream]:
         labels = [_read_entry(channel, "label") for channel in channels]
         units = [parse_unit(_read_entry(channel, "unit")) for channel in channels]
         labels = [label or f"{name}_{k + 1}" for k, label in enumerate(labels)]
-        found.append(Stream(name, tuple(labels), tuple(units), rate, places, rows, stream["time_series"]))
-    return found
+        streams.append(Stream(name, tuple(labels), tuple(units), rate, places, rows, stream["time_series"]))
+    return streams
 
 
 def put_on_even_grid(stamps: np.ndarray, nominal: float, origin: float) -> tuple[float, np.ndarray, np.ndarray]:
@@ -405,6 +406,7 @@ def _check_whole(path: Path) -> None:
 
 @lru_cache(maxsize=1)
 def _read_streams(path: Path) -> list[Any]:
+    """Return the streams of an XDF file as pyxdf reads them. Raises DataError as `open_lsl`."""
     try:
         import pyxdf
     except ImportError as error:
@@ -478,6 +480,7 @@ def read_marker_streams(path: Path) -> Mapping[str, list[tuple[float, str]]]:
 
 @contextmanager
 def _open_edf(path: Path) -> Iterator[Callable[[Channels], Sequence[Track]]]:
+    """Open an EDF or BDF file as a context. Raises DataError if its header or its length is wrong."""
     with path.open("rb") as file:
         fixed = file.read(256)
         if fixed[:8].rstrip() not in (b"0", b"\xffBIOSEMI") or len(fixed) < 256:
@@ -495,24 +498,24 @@ def _open_edf(path: Path) -> Iterator[Callable[[Channels], Sequence[Track]]]:
 
     labels, units = column(0, 16), column(96, 8)
     limits = [column(before, 8) for before in (104, 112, 120, 128)]
-    each = [_parse_header_number(path, "samples a record", text, int) for text in column(216, 8)]
+    sizes = [_parse_header_number(path, "samples a record", text, int) for text in column(216, 8)]
     seconds = _parse_header_number(path, "seconds a record", fixed[244:252], float)
-    per_record = sum(each)
-    if min(each) < 0 or not 0 < seconds < 1e6 or not 0 < per_record < MOST_BYTES // width:
+    per_record = sum(sizes)
+    if min(sizes) < 0 or not 0 < seconds < 1e6 or not 0 < per_record < MOST_BYTES // width:
         raise damaged_error(path, f"records of {seconds:g} s and {per_record} samples")
     begin = 256 * (count + 1)
-    whole, more = divmod(path.stat().st_size - begin, width * per_record)
+    complete, rest = divmod(path.stat().st_size - begin, width * per_record)
     records = _parse_header_number(path, "number of records", fixed[236:244], int)
-    if whole < 1 or records > whole:
-        raise damaged_error(path, f"it ends after {max(whole, 0)} of {records} records")
-    if 0 <= records < whole or (records >= 0 and more and _has_content(path, more)):
-        raise damaged_error(path, f"its header says {records} records, and it contains {whole} and {more} bytes")
-    records = whole if records < 0 else records  # -1: the writer did not finish
+    if complete < 1 or records > complete:
+        raise damaged_error(path, f"it ends after {max(complete, 0)} of {records} records")
+    if 0 <= records < complete or (records >= 0 and rest and _has_content(path, rest)):
+        raise damaged_error(path, f"its header says {records} records, and it contains {complete} and {rest} bytes")
+    records = complete if records < 0 else records  # -1: the writer did not finish
     shape = (records, per_record) if width == 2 else (records, per_record, 3)
     data = np.memmap(path, "<i2" if width == 2 else np.uint8, "r", begin, shape)
 
     def track(i: int) -> Track:
-        size, first = each[i], sum(each[:i])
+        size, first = sizes[i], sum(sizes[:i])
         gain, offset = _scale_samples([_decode_text(limit[i]) for limit in limits])
 
         def read(start: int, stop: int) -> np.ndarray:
@@ -528,10 +531,10 @@ def _open_edf(path: Path) -> Iterator[Callable[[Channels], Sequence[Track]]]:
 
         return Track(_decode_text(labels[i]), size / seconds, size * records, _decode_text(units[i]) or None, read)
 
-    signals = [i for i in range(count) if each[i] and "Annotations" not in _decode_text(labels[i])]
+    signals = [i for i in range(count) if sizes[i] and "Annotations" not in _decode_text(labels[i])]
     begins = _find_gaps(path, seconds, gaps=fixed[196:197] == b"D") if fixed[193:196] == b"DF+" else None
     tracks = [
-        track(i) if begins is None else fill_gaps(track(i), _find_stretches(begins, seconds, each[i])) for i in signals
+        track(i) if begins is None else fill_gaps(track(i), _find_stretches(begins, seconds, sizes[i])) for i in signals
     ]
     yield lambda _: tracks
 
@@ -549,11 +552,11 @@ def _find_gaps(path: Path, seconds: float, *, gaps: bool) -> np.ndarray | None:
     Raises:
         DataError: the header says that there are `gaps`, and the times of records are missing or wrong.
     """
-    found = find_record_starts(path)
-    late = np.diff(found) - seconds if found else np.zeros(0)
-    if found is not None and not (np.abs(late) > _GAP_S).any():
+    begins = find_record_starts(path)
+    late = np.diff(begins) - seconds if begins else np.zeros(0)
+    if begins is not None and not (np.abs(late) > _GAP_S).any():
         return None
-    if found is None or late.min() < -_GAP_S or found[-1] > 5 * seconds * len(found) + 3600:
+    if begins is None or late.min() < -_GAP_S or begins[-1] > 5 * seconds * len(begins) + 3600:
         if not gaps:
             return None  # the header states no gaps, so the times are wrong
         raise DataError(
@@ -562,7 +565,7 @@ def _find_gaps(path: Path, seconds: float, *, gaps: bool) -> np.ndarray | None:
             expected="a time in the annotations of each record",
             hint="save it as continuous pieces, one file each",
         )
-    return np.asarray(found)
+    return np.asarray(begins)
 
 
 def _find_stretches(begins: np.ndarray, seconds: float, size: int) -> list[Stretch]:
@@ -612,6 +615,7 @@ def _parse_header_number(path: Path, name: str, field: bytes, kind: type[Any]) -
 
 @contextmanager
 def _open_wfdb(path: Path) -> Iterator[Callable[[Channels], Sequence[Track]]]:
+    """Open a WFDB header as a context. Raises DataError if wfdb is not installed or the record is damaged."""
     try:
         import wfdb
     except ImportError as error:
@@ -654,7 +658,7 @@ def _count_frames(path: Path, header: Any) -> int:
     """Return the number of frames that a record's header states. Raises DataError if its files do not match."""
     frames = None
     for name in set(header.file_name):
-        file, rows = path.parent / str(name), [i for i, own in enumerate(header.file_name) if own == name]
+        file, rows = path.parent / str(name), [i for i, owner in enumerate(header.file_name) if owner == name]
         if not file.is_file() or any(str(header.fmt[i]) not in _WFDB_BITS for i in rows):
             continue
         bits = sum(_WFDB_BITS[str(header.fmt[i])] * int(header.samps_per_frame[i] or 1) for i in rows)

@@ -141,8 +141,7 @@ class Clock:
         return when.timestamp() if when.tzinfo else self._choose_only(self._find_instants(when), when)
 
     def _find_time_of_day(self, found: re.Match[str]) -> float:
-        """Return the unix seconds of a time of day: the only one within the recording, else the nearest to its
-        middle."""
+        """Return the unix seconds of a time of day: the only one in the recording, else the nearest to its middle."""
         start = float(self.start or 0)
         began = datetime.fromtimestamp(start, self.zone)
         day = began.replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None) + _parse_time_of_day(found[0])

@@ -1,5 +1,4 @@
-"""Reader of `dataset.yaml`: keeps the line of each value, checks the description, and makes a dataset's card from
-it."""
+"""Reader of `dataset.yaml`: keeps the line of each value, checks the description and makes a card from it."""
 
 from __future__ import annotations
 
@@ -158,28 +157,28 @@ Disagreement = tuple[Place, str, str | None]
 
 def read_description(written: Written, schema: type[Unlabelled] = Description) -> Unlabelled:
     """Return the description in a `dataset.yaml`. Raises DataError with the line of the first fault, and all faults."""
-    if left := list(_find_left_open(written.content, ())):
-        open_, *rest = (".".join(map(str, place)) for place in left)
+    if unfinished := list(_find_left_open(written.content, ())):
+        first_place, *rest = (".".join(map(str, place)) for place in unfinished)
         also = f"; so {'does' if len(rest) == 1 else 'do'} `{'`, `'.join(rest[:8])}`" if rest else ""
-        expected = _MISSING.get(str(left[0][-1]))
+        expected = _MISSING.get(str(unfinished[0][-1]))
         raise DataError(
-            f"`{open_}` still says TODO{also}",
-            where=written.where(*left[0]),
+            f"`{first_place}` still says TODO{also}",
+            where=written.where(*unfinished[0]),
             expected=expected,
             hint="put in its place what the comment beside it says, or remove what these recordings have not",
         )
     try:
         description = schema.model_validate(written.content)
     except ValidationError as error:
-        found = [(tuple(part for part in one["loc"] if not _is_choice(part)), one) for one in error.errors()]
+        errors = [(tuple(part for part in one["loc"] if not _is_choice(part)), one) for one in error.errors()]
         # pydantic also reports the list or mapping around a wrong value: report only the value.
-        deep = {place[:k] for place, _ in found for k in range(len(place))}
+        outer = {place[:k] for place, _ in errors for k in range(len(place))}
         faults = sorted(
-            (_describe_fault(place, one, written) for place, one in found if place not in deep), key=itemgetter(0)
+            (_describe_fault(place, one, written) for place, one in errors if place not in outer), key=itemgetter(0)
         )
         (_, where, first, hint), *others = faults
-        more = "; ".join(f"{place.rpartition(', ')[2]}: {what}" for _, place, what, _ in others[:4])
-        raise DataError(f"{first}; {more}" if more else first, where=where, hint=hint or HINT) from error
+        further = "; ".join(f"{place.rpartition(', ')[2]}: {what}" for _, place, what, _ in others[:4])
+        raise DataError(f"{first}; {further}" if further else first, where=where, hint=hint or HINT) from error
     for place, what, hint in _find_disagreements(description):
         raise DataError(what, where=written.where(*place), hint=hint or HINT)
     return description
@@ -315,7 +314,7 @@ def _check_labels(description: Unlabelled) -> Iterator[Disagreement]:
 def _check_origins(description: Unlabelled) -> Iterator[Disagreement]:
     """Yield each `from` that names no file of its recordings."""
     for i, source in enumerate(description.recordings):
-        own = source.signals if isinstance(source.signals, Mapping) else {}
+        signals = source.signals if isinstance(source.signals, Mapping) else {}
         origins: list[tuple[Place, str | None]] = [(("recordings", i), source.from_)]
         origins += [(("recordings", i, "trials"), source.trials.from_)] if source.trials else []
         origins += [
@@ -323,19 +322,19 @@ def _check_origins(description: Unlabelled) -> Iterator[Disagreement]:
             for name, label in description.labels.items()
             if source.labels is None or name in source.labels
         ]
-        known = [*source.modalities, COLUMN]
+        allowed = [*source.modalities, COLUMN]
         for place, text in origins:
             if text and source.find_origin(text) is None:
                 yield (
                     (*place, "from"),
-                    f"`from: {text}` is none of {', '.join(known)}",
-                    f"from: {known[0]}, for example",
+                    f"`from: {text}` is none of {', '.join(allowed)}",
+                    f"from: {allowed[0]}, for example",
                 )
-        for m, channels in own.items():
+        for m, channels in signals.items():
             other = source.find_origin(channels.from_)
-            others = [name for name in own if name != m and not own[name].from_]
-            if channels.from_ and other not in others:
-                what = f"`from: {channels.from_}` of {m} is none of {', '.join(others)}"
+            candidates = [name for name in signals if name != m and not signals[name].from_]
+            if channels.from_ and other not in candidates:
+                what = f"`from: {channels.from_}` of {m} is none of {', '.join(candidates)}"
                 yield ("recordings", i, "signals", m, "from"), what, "name a modality whose own file says when it began"
 
 
@@ -353,18 +352,18 @@ def _check_signals(description: Unlabelled) -> Iterator[Disagreement]:
     first: dict[str, OwnChannels] = {}
     for i, source in enumerate(description.recordings):
         for m in source.modalities:
-            own = source.signals[m] if isinstance(source.signals, Mapping) else None
-            own = own or OwnChannels(channels=dict.fromkeys(e4.CARDS[m].channels, ""), unit=e4.CARDS[m].unit)
-            before = first.setdefault(m, own)
+            spec = source.signals[m] if isinstance(source.signals, Mapping) else None
+            spec = spec or OwnChannels(channels=dict.fromkeys(e4.CARDS[m].channels, ""), unit=e4.CARDS[m].unit)
+            other = first.setdefault(m, spec)
             place = ("recordings", i, "signals", m)
-            if before.standard != own.standard:
+            if other.standard != spec.standard:
                 what = (
-                    f"{m} has channels {', '.join(before.standard)} in one source, {', '.join(own.standard)} in another"
+                    f"{m} has channels {', '.join(other.standard)} in one source, {', '.join(spec.standard)} in another"
                 )
                 yield place, what, "name them `standard: name in the file`, with the same standard names everywhere"
-            if find_card_unit(m, before.unit) != find_card_unit(m, own.unit):
-                yield place, f"{m} has units {before.unit} and {own.unit}", "bring the files to one unit"
-            if m not in POTENTIALS and own.unit is None and not source.bids:
+            if find_card_unit(m, other.unit) != find_card_unit(m, spec.unit):
+                yield place, f"{m} has units {other.unit} and {spec.unit}", "bring the files to one unit"
+            if m not in POTENTIALS and spec.unit is None and not source.bids:
                 hint = f"unit: {'uS' if m == 'eda' else 'degC' if m == 'temp' else 'a.u., if nobody knows it'}"
                 yield place, f"`unit` of {m} is missing", hint
 

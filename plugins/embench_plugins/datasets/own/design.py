@@ -105,28 +105,28 @@ def find_sheets(root: Path, found: Sequence[tuple[Path, pd.DataFrame]], known: S
     groups: dict[tuple[int, str, str, frozenset[str], str | None], list[tuple[Path, pd.DataFrame]]] = {}
     for path, rows in found:
         depth, log = len(path.relative_to(root).parts), exports.find_program(rows)
-        own, why = _clear_log(log, rows, known) if log else (rows, "")
-        group_key = (depth, path.suffix, why, frozenset(own.columns), rows.attrs.get("sheet"))
-        groups.setdefault(group_key, []).append((path, own))
+        kept_rows, why = _clear_log(log, rows, known) if log else (rows, "")
+        group_key = (depth, path.suffix, why, frozenset(kept_rows.columns), rows.attrs.get("sheet"))
+        groups.setdefault(group_key, []).append((path, kept_rows))
     sheets = []
     for (_, _, why, _, sheet), group in groups.items():
         paths = [path for path, _ in group]
         text, facts = find_template(root, paths) if len(paths) > 1 else ("", {})
-        who = [value.removeprefix("sub-") for value in facts.get("participant", [])]
-        if who and np.mean([tables.simplify_value(value) in people for value in who]) >= 0.5:
+        participants = [value.removeprefix("sub-") for value in facts.get("participant", [])]
+        if participants and np.mean([tables.simplify_value(value) in people for value in participants]) >= 0.5:
             parts = [
                 rows.assign(**{f"{{{name}}}": values[k] for name, values in facts.items()})
                 for k, (_, rows) in enumerate(group)
             ]
             rows = pd.concat(parts, ignore_index=True)
-            if len(set(who)) == len(who):  # what recordings do not have, such as a date, says no more
+            if len(set(participants)) == len(participants):  # what recordings do not have, such as a date, says no more
                 shared = set.intersection(*(set(kind.facts) for kind in known))
                 for name in set(facts) - shared:
                     text = text.replace(f"{{{name}}}", "*")
                 text = merge_stars(text)
             people_of = rows["{participant}"].map(tables.simplify_value)
-            same = [c for c in rows if c[0] != "{" and (rows[c].map(tables.simplify_value) == people_of).all()]
-            sheets.append(Sheet(text, rows.drop(columns=same), unplaced=why, sheet=sheet))
+            redundant = [c for c in rows if c[0] != "{" and (rows[c].map(tables.simplify_value) == people_of).all()]
+            sheets.append(Sheet(text, rows.drop(columns=redundant), unplaced=why, sheet=sheet))
         else:
             sheets += [
                 Sheet(path.relative_to(root).as_posix(), rows, unplaced=why, sheet=sheet) for path, rows in group
@@ -143,20 +143,20 @@ def _find_shown(rows: pd.DataFrame) -> list[str]:
     """Return the two columns of dates at which a log's stimuli begin and end; empty if there are none. Of several
     pairs, take the one that recurs and lasts longest; or a pair within it that lasts over half as long, as a video
     within its trial."""
-    found: list[tuple[float, pd.Series, pd.Series, list[str]]] = []
+    pairs: list[tuple[float, pd.Series, pd.Series, list[str]]] = []
     for column in (str(c) for c in rows.columns if str(c).endswith(" date")):
         stem, _, word = column.removesuffix(" date").rpartition(".")
         pair = [column, f"{stem}.{exports.PAIRS.get(word)} date"]
         if pair[1] in rows:
             begins, ends = (pd.to_datetime(rows[name], errors="coerce", utc=True, format="ISO8601") for name in pair)
-            found.append(((ends - begins).dt.total_seconds().median(), begins, ends, pair))
-    found = [each for each in found if each[1].count() > 1] or found  # others are instructions
-    found.sort(key=lambda each: -each[0])
-    best = found[:1]
-    for length, begins, ends, pair in found[1:]:
-        whole, first, last, _ = best[0]
-        there = begins.notna() & ends.notna()
-        if length > whole / 2 and ((begins >= first) & (ends <= last))[there].mean() > 0.9:
+            pairs.append(((ends - begins).dt.total_seconds().median(), begins, ends, pair))
+    pairs = [each for each in pairs if each[1].count() > 1] or pairs  # others are instructions
+    pairs.sort(key=lambda each: -each[0])
+    best = pairs[:1]
+    for length, begins, ends, pair in pairs[1:]:
+        best_length, first, last, _ = best[0]
+        complete = begins.notna() & ends.notna()
+        if length > best_length / 2 and ((begins >= first) & (ends <= last))[complete].mean() > 0.9:
             best = [(length, begins, ends, pair)]
     return best[0][3] if best else []
 
@@ -181,8 +181,7 @@ def _clear_log(log: str, rows: pd.DataFrame, known: Sequence[Kind]) -> tuple[pd.
 
 
 def find_timing(rows: pd.DataFrame, keys: Mapping[str, str]) -> Timing | None:
-    """Return the columns of stretches of time, by their names in several languages, or because their cells are
-    dates."""
+    """Return the columns of stretches of time, found by names in several languages, or by cells that are dates."""
 
     def named(words: str) -> str | None:
         form = re.compile(rf"(?:.*[_ .-])?(?:{words}){_UNITS}|(?:{words})[_ .-].*", re.IGNORECASE)
@@ -251,9 +250,9 @@ def find_stimulus_column(sheet: Sheet, known: Sequence[str] = ()) -> str | None:
         if sheet.rows[column].nunique() > 2 * _MOST_STIMULI:
             continue
         cells = simplify_cells(sheet.rows[column])
-        there = ~cells.isin(tables.MISSING)
-        values = set(cells[there])
-        if not 2 <= len(values) <= _MOST_STIMULI or there.mean() < 0.3:
+        filled = ~cells.isin(tables.MISSING)
+        values = set(cells[filled])
+        if not 2 <= len(values) <= _MOST_STIMULI or filled.mean() < 0.3:
             continue
         share = len(values & names) / len(values)
         if share >= 0.8:
@@ -261,13 +260,13 @@ def find_stimulus_column(sheet: Sheet, known: Sequence[str] = ()) -> str | None:
             continue
         if people is None or people.nunique() < 2 or sheet.timing is None:
             continue
-        seen = pd.Series(people[there].to_numpy()).groupby(cells[there].to_numpy()).nunique()
-        repeats = there.sum() / max(len({*zip(people[there], cells[there], strict=True)}), 1)
+        spread = pd.Series(people[filled].to_numpy()).groupby(cells[filled].to_numpy()).nunique()
+        repeats = filled.sum() / max(len({*zip(people[filled], cells[filled], strict=True)}), 1)
         if all(math.isfinite(tables.parse_number(value)) for value in values) and (
-            repeats > 1.05 or seen.median() < 0.8 * people.nunique() or _numbers_rise(people[there], cells[there])
+            repeats > 1.05 or spread.median() < 0.8 * people.nunique() or _numbers_rise(people[filled], cells[filled])
         ):
             continue  # ratings, or numbers of trials
-        if seen.median() >= max(2, 0.3 * people.nunique()) and repeats <= 1.5:
+        if spread.median() >= max(2, 0.3 * people.nunique()) and repeats <= 1.5:
             best = max(best, (1.0, float(len(values)), column))
     return best[2] or None
 
@@ -281,18 +280,18 @@ def _numbers_rise(people: pd.Series, cells: pd.Series) -> bool:
 def find_wide_columns(sheet: Sheet, known: Sequence[str], placeholder: str = "stimulus") -> dict[str, list[str]]:
     """Return the columns that exist once per stimulus, as name -> stimuli. In the name, `{stimulus}` (or another
     `placeholder`) replaces the stimulus. Stimuli are those in `known`, else those with a column of starts."""
-    found: dict[str, list[str]] = {}
+    groups: dict[str, list[str]] = {}
     for column in map(str, sheet.rows.columns):
         for before, name, after in _split_name(column):
             if name:
-                found.setdefault(f"{before}{{{placeholder}}}{after}", []).append(name)
+                groups.setdefault(f"{before}{{{placeholder}}}{after}", []).append(name)
     names = set(known)
-    timed = [c for c in found if re.search(rf"(?i)(^|[_ .-])({STARTS})$|^({STARTS})[_ .-]", c)]
+    timed = [c for c in groups if re.search(rf"(?i)(^|[_ .-])({STARTS})$|^({STARTS})[_ .-]", c)]
     if not names and timed:
-        longest: list[str] = max((found[c] for c in timed), key=len)
+        longest: list[str] = max((groups[c] for c in timed), key=len)
         names = set(longest)
-    there = {column: [name for name in group if name in names] for column, group in found.items()}
-    return {column: group for column, group in there.items() if len(group) >= 2}
+    chosen = {column: [name for name in group if name in names] for column, group in groups.items()}
+    return {column: group for column, group in chosen.items() if len(group) >= 2}
 
 
 def _split_name(column: str) -> Iterator[tuple[str, str, str]]:
@@ -365,8 +364,8 @@ def find_shift(sheet: Sheet, starts: Mapping[str, tuple[float, float]]) -> float
     shares = {hours: find_share_inside(hours) for hours in (h for h in offsets if h % 1 == 0)}
     if max(shares.values()) < 0.9:
         shares = {hours: find_share_inside(hours) for hours in offsets}
-    best = max(shares, key=lambda h: (shares[h], -abs(h)))
-    return best if shares[best] >= 0.5 else None
+    best_shift = max(shares, key=lambda h: (shares[h], -abs(h)))
+    return best_shift if shares[best_shift] >= 0.5 else None
 
 
 def count_rows_per_recording(sheet: Sheet, keys: Mapping[str, str]) -> pd.Series:

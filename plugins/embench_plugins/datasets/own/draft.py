@@ -51,6 +51,7 @@ def _write_targets(study: Study) -> Iterator[str]:
 
 
 def _write_head(study: Study) -> list[str]:
+    """Return the lines before the recordings: comments on the findings, and facts on the dataset."""
     name = re.sub(r"[^\w-]+", "_", study.folder.resolve().name).strip("_-")[:60] or "study"
     known = all(part.is_e4 or part.time or part.rates for kind in study.kinds for part in (kind, *kind.parts))
     longest = max((kind.longest_s for kind in study.kinds), default=0.0)
@@ -167,6 +168,7 @@ def _write_signals(whole: Kind) -> list[str]:
 
 
 def _write_channels(kind: Kind, *, by_file: bool) -> list[str]:
+    """Return the lines with the channels of each modality in files of one kind."""
     lines = []
     for m, channels in kind.signals.items():
         same = all(k == v for k, v in channels.items())

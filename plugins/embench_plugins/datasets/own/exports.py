@@ -89,7 +89,7 @@ def has_names(first: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
     decimals. A text above numbers is a name."""
     if all(is_number(cell) for cell in first):
         return False
-    dates, decimals, texts, alike = False, False, 0, 0
+    dates, decimals, texts, recurring = False, False, 0, 0
     for k, cell in enumerate(first):
         column = [row[k] for row in below if k < len(row) and row[k].lower() not in _NOTHING]
         if not column or cell.lower() in _NOTHING:
@@ -101,11 +101,11 @@ def has_names(first: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
             dates |= bool(_DATE.fullmatch(cell))
             decimals |= bool(_DECIMAL.fullmatch(cell)) and any(map(_DECIMAL.fullmatch, column))
         else:
-            own = _NAMED.fullmatch(cell)
-            like = [found[1] for other in column if (found := _NAMED.fullmatch(other))]
-            same = own is not None and own[1] != "" and len(like) == len(column) and set(like) == {own[1]}
-            texts, alike = texts + 1, alike + (cell in column or same)
-    return not (dates or 0 < texts <= 2 * alike or (decimals and not texts))
+            named = _NAMED.fullmatch(cell)
+            stems = [match[1] for value in column if (match := _NAMED.fullmatch(value))]
+            same = named is not None and named[1] != "" and len(stems) == len(column) and set(stems) == {named[1]}
+            texts, recurring = texts + 1, recurring + (cell in column or same)
+    return not (dates or 0 < texts <= 2 * recurring or (decimals and not texts))
 
 
 def is_number(text: str) -> bool:
@@ -117,8 +117,7 @@ def is_number(text: str) -> bool:
 
 
 def find_column(columns: Sequence[str], name: str, others: Sequence[str] = ()) -> str:
-    """Return the column with this name or alternative name. A number that is not a name is a position, counted from
-    1."""
+    """Return the column with this name or alternative name. A number that is not a name is a position from 1."""
     if name not in columns and name in others:
         return columns[others.index(name)]
     if name in columns or not re.fullmatch(r"[1-9]\d{0,3}", name):
@@ -217,8 +216,7 @@ def _read_labchart(lines: Sequence[str], path: Path) -> Preamble:
 
 
 def _read_comments(lines: Sequence[str], path: Path) -> Preamble:
-    """Read lines that begin with `#`. The last one contains the column names if several rows with as many numbers
-    follow."""
+    """Read lines that begin with `#`. The last has the column names if rows with as many numbers follow."""
     first = next((k for k, line in enumerate(lines) if not line.startswith(("#", "%"))), None)
     if first is None:
         raise _damaged_error(path, len(lines), "only comments were found")
@@ -244,17 +242,16 @@ def _read_emotiv(lines: Sequence[str], _: Path) -> Preamble:
 def _read_biopac(lines: Sequence[str], path: Path) -> Preamble:
     """Read a file of AcqKnowledge: the interval between samples, name and unit of each channel, a line of `CH1` and so
     on, and mostly a line with the number of samples."""
-    held = [(k, line.strip("\r")) for k, line in enumerate(lines) if line.strip()]
-    at = next(i for i, (_, line) in enumerate(held) if _STEP.match(line))
-    step, count = (
-        _STEP.match(held[at][1]),
-        re.match(r"\s*(\d+) channels?", held[at + 1][1] if at + 1 < len(held) else ""),
-    )
+    rows = [(k, line.strip("\r")) for k, line in enumerate(lines) if line.strip()]
+    first = next(i for i, (_, line) in enumerate(rows) if _STEP.match(line))
+    step = _STEP.match(rows[first][1])
+    count = re.match(r"\s*(\d+) channels?", rows[first + 1][1] if first + 1 < len(rows) else "")
     n = int(count[1]) if count else 0
-    titles = [line.strip() for _, line in held[at + 2 : at + 2 + 2 * n]]
-    below = held[at + 2 + 2 * n :]
+    titles = [line.strip() for _, line in rows[first + 2 : first + 2 + 2 * n]]
+    below = rows[first + 2 + 2 * n :]
     if step is None or not n or len(below) < 2 or not _CHANNELS.match(below[0][1]):
-        raise _damaged_error(path, held[at][0] + 1, "the header of AcqKnowledge does not name the channels of the rows")
+        what = "the header of AcqKnowledge does not name the channels of the rows"
+        raise _damaged_error(path, rows[first][0] + 1, what)
     ms = float(step[1].replace(",", ".")) * (1 if step[2] == "msec" else 1000)
     return _read_numbered(below, path)._replace(rate=float(f"{1000 / ms:.9g}")).titled(titles[::2], titles[1::2])
 
@@ -377,20 +374,20 @@ def find_program(rows: pd.DataFrame) -> str | None:
 def add_dates(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the rows with a column of dates for each column of times of a log, if the log contains the start of the
     experiment. Times in milliseconds also get a column in seconds."""
-    known = find_program(rows)
-    times = [str(c) for c in rows.columns if TIMED.fullmatch(str(c))] if known else []
+    program = find_program(rows)
+    times = [str(c) for c in rows.columns if TIMED.fullmatch(str(c))] if program else []
     if not times:
         return rows
-    unit, made = (1e-3 if known == "E-Prime" else 1.0), dict[str, list[str]]()
+    unit, added = (1e-3 if program == "E-Prime" else 1.0), dict[str, list[str]]()
     starts = [
         _find_start(cells)
         for cells in rows.reindex(columns=[*HEADER, "expStart", "date"], fill_value="").to_dict("records")
     ]
     for name in times:
-        made[f"{name} date"] = [_format_moment(s, cell, unit) for s, cell in zip(starts, rows[name], strict=True)]
-        if known == "E-Prime":
-            made[f"{name} in s"] = [f"{int(t) / 1000:.3f}" if re.fullmatch(r"\d{1,9}", t) else "" for t in rows[name]]
-    return rows.assign(**{name: cells for name, cells in made.items() if any(cells)})
+        added[f"{name} date"] = [_format_moment(s, cell, unit) for s, cell in zip(starts, rows[name], strict=True)]
+        if program == "E-Prime":
+            added[f"{name} in s"] = [f"{int(t) / 1000:.3f}" if re.fullmatch(r"\d{1,9}", t) else "" for t in rows[name]]
+    return rows.assign(**{name: cells for name, cells in added.items() if any(cells)})
 
 
 def _find_start(fields: Mapping[str, str]) -> datetime | None:
@@ -429,8 +426,7 @@ _OPENINGS = {"E-Prime": "*** Header Start ***", "Presentation": "Scenario -"}
 
 
 def find_log_program(path: Path) -> tuple[str | None, str]:
-    """Return the program that wrote a text log, recognised by its first line, and its encoding; None for other
-    files."""
+    """Return the program that wrote a text log, by its first line, and its encoding; None for other files."""
     with path.open("rb") as file:
         start = file.read(200)
     marked = start[:2] in (b"\xff\xfe", b"\xfe\xff")
@@ -457,8 +453,7 @@ def read_log(path: Path) -> pd.DataFrame | None:
 
 
 def _read_frames(lines: Sequence[str]) -> dict[int, dict[str, str]]:
-    """Return line -> fields of an E-Prime frame at the deepest level with times, together with the fields of the
-    header."""
+    """Return line -> fields of an E-Prime frame at the deepest level with times, with the header's fields."""
     header: dict[str, str] = {}
     frames: dict[int, tuple[int, dict[str, str]]] = {}
     level, cells = 0, header
@@ -473,17 +468,17 @@ def _read_frames(lines: Sequence[str]) -> dict[int, dict[str, str]]:
             level = int(value)
         elif colon:
             cells[key.strip()] = value.strip()
-    for _, own in frames.values():
-        for stem in [name.removesuffix(".OnsetTime") for name in own if name.endswith(".OnsetTime")]:
-            times = [own.get(f"{stem}.{word}", "0") for word in ("OnsetTime", "OnsetToOnsetTime", "OffsetTime")]
+    for _, fields in frames.values():
+        for stem in [name.removesuffix(".OnsetTime") for name in fields if name.endswith(".OnsetTime")]:
+            times = [fields.get(f"{stem}.{word}", "0") for word in ("OnsetTime", "OnsetToOnsetTime", "OffsetTime")]
             if times[2] == "0" != times[1] and all(
                 map(str.isdigit, times)
             ):  # until what follows, where no end is logged
-                own[f"{stem}.OffsetTime"] = str(int(times[0]) + int(times[1]))
-    known = {name: header[name] for name in HEADER if name in header}
-    timed = [depth for depth, own in frames.values() if any(map(TIMED.fullmatch, own))]
+                fields[f"{stem}.OffsetTime"] = str(int(times[0]) + int(times[1]))
+    shared = {name: header[name] for name in HEADER if name in header}
+    timed = [depth for depth, fields in frames.values() if any(map(TIMED.fullmatch, fields))]
     deepest = max(timed or [depth for depth, _ in frames.values()], default=0)
-    return {number: {**known, **own} for number, (depth, own) in frames.items() if depth == deepest}
+    return {number: {**shared, **fields} for number, (depth, fields) in frames.items() if depth == deepest}
 
 
 def _read_events(lines: Sequence[str], path: Path) -> dict[int, dict[str, str]]:

@@ -145,7 +145,7 @@ def find_kinds(root: Path, files: Sequence[Path]) -> list[Kind]:
     for path in files:
         by_folder[path.parent].add(path.name)
     headers = {path: _read_shared_header(path) for path in files if path.suffix.lower() in (*WAVES, *TABLES)}
-    known = _find_known_names([path for path, header in headers.items() if header is None])
+    known_names = _find_known_names([path for path, header in headers.items() if header is None])
     e4_folders = {
         folder for folder, inside in by_folder.items() if len(names & inside) > 1
         and e4.is_signal_file(folder / next(name for name in e4.FILES.values() if name in inside))
@@ -157,36 +157,36 @@ def find_kinds(root: Path, files: Sequence[Path]) -> list[Kind]:
             expected="a folder with one folder for each export, such as study/P01/BVP.csv",
             hint="move the files of the export into a folder with the name of the participant",
         )
-    found = [_find_e4(root, group, known) for group in _group_paths(root, sorted(e4_folders), known)]
+    kinds = [_find_e4(root, group, known_names) for group in _group_paths(root, sorted(e4_folders), known_names)]
     groups: dict[tuple[object, ...], list[Path]] = defaultdict(list)
     for path, header in headers.items():
         if path.parent not in e4_folders and header is not None:
             groups[path.suffix.lower(), header].append(path)
     for group in groups.values():
-        described = (_describe_files(root, alike, known) for alike in _group_paths(root, group, known))
-        found += [kind for kind in described if kind]
-    return found
+        described = (_describe_files(root, paths, known_names) for paths in _group_paths(root, group, known_names))
+        kinds += [kind for kind in described if kind]
+    return kinds
 
 
 def merge_kinds(root: Path, found: Sequence[Kind]) -> tuple[list[Kind], list[tuple[Kind, str]]]:
     """Join kinds of files that belong to the same recordings: the further files become the `parts` of a kind. Return
     the joined kinds, and the kinds that `dataset.yaml` cannot describe beside them, with the reason."""
-    made, left = list[Kind](), list[tuple[Kind, str]]()
+    joined, separate = list[Kind](), list[tuple[Kind, str]]()
     for kind in sorted(found, key=lambda kind: -len(kind.paths)):
-        for other in made:
+        for other in joined:
             _adapt_template(root, kind, other)
-        same = next((other for other in made if set(kind.ids) & set(other.ids)), None)
+        same = next((other for other in joined if set(kind.ids) & set(other.ids)), None)
         if same is None:
-            made.append(kind)
-        elif both := sorted(set(kind.modalities) & set(same.modalities)):
-            left.append((kind, f"{', '.join(both)} of these recordings is in {same.bids or same.template} too"))
+            joined.append(kind)
+        elif shared := sorted(set(kind.modalities) & set(same.modalities)):
+            separate.append((kind, f"{', '.join(shared)} of these recordings is in {same.bids or same.template} too"))
         elif kind.is_e4 or same.is_e4 or kind.bids or same.bids or set(kind.facts) != set(same.facts):
-            left.append((kind, f"a recording cannot be joined from these and {same.bids or same.template}"))
+            separate.append((kind, f"a recording cannot be joined from these and {same.bids or same.template}"))
         else:
             same.parts.append(kind)
             same.longest_s = max(same.longest_s, kind.longest_s)
             same.markers |= {path: marks for path, marks in kind.markers.items() if marks} if not same.markers else {}
-    return sorted(made, key=found.index), left
+    return sorted(joined, key=found.index), separate
 
 
 def find_people_column(path: Path) -> tuple[str, list[str]] | None:
@@ -319,14 +319,14 @@ def _name_pieces(
     """Return the text in the template, the name in braces and the values of each piece that differs between paths."""
     if not differing:
         return []
-    listed = [bool(people_known) and people_known.issuperset(tokens) for tokens in differing]
-    who = max(range(len(differing)), key=lambda k: (listed[k], _score_names(differing[k]), -k))
-    people = differing[who]
-    found, names = list[tuple[str, str, list[str]]](), {"participant"}
+    are_known = [bool(people_known) and people_known.issuperset(tokens) for tokens in differing]
+    best = max(range(len(differing)), key=lambda k: (are_known[k], _score_names(differing[k]), -k))
+    people = differing[best]
+    pieces, names = list[tuple[str, str, list[str]]](), {"participant"}
     for k, tokens in enumerate(differing):
         pairs = set(zip(people, tokens, strict=True))
-        if k == who:
-            found.append(("{participant}", "participant", list(tokens)))
+        if k == best:
+            pieces.append(("{participant}", "participant", list(tokens)))
         elif (
             stars
             and len(pairs) == len(set(people))
@@ -334,7 +334,7 @@ def _name_pieces(
                 len(set(tokens)) > len(set(people)) // 2 or (len(people) == len(set(people)) and _are_numbered(tokens))
             )
         ):
-            found.append(("*", "", []))
+            pieces.append(("*", "", []))
         else:
             prefix = _find_prefix(tokens)
             word = re.sub(r"\W", "", prefix).lower()
@@ -343,8 +343,8 @@ def _name_pieces(
             name = "session" if dates else word or f"part{len(names)}"
             names.add(name)
             prefix = prefix if name == word else ""
-            found.append((f"{prefix}{{{name}}}", name, [token[len(prefix) :] for token in tokens]))
-    return found
+            pieces.append((f"{prefix}{{{name}}}", name, [token[len(prefix) :] for token in tokens]))
+    return pieces
 
 
 def _find_prefix(tokens: Sequence[str]) -> str:
@@ -392,17 +392,16 @@ def _find_letters(values: Sequence[str]) -> str:
 
 
 def _find_known_names(tables_: Sequence[Path]) -> dict[str, bool]:
-    """Return the names with separators, such as `A_01`, in tables without signals, the longest first -> True for
-    ids."""
-    found: dict[str, bool] = {}
+    """Return names with separators, such as `A_01`, in tables without signals -> True for ids; longest first."""
+    is_id: dict[str, bool] = {}
     for path in tables_:
         if path.stat().st_size < 1 << 22:
             with contextlib.suppress(DataError):
                 rows = tables.read_rows(path)
                 for column in map(str, rows.columns):
                     names = [cell for cell in rows[column].unique() if len(_WORDS.findall(cell)) > 1]
-                    found |= dict.fromkeys(names, _PEOPLE.fullmatch(column) is not None)
-    return dict(sorted(found.items(), key=lambda item: -len(item[0])))
+                    is_id |= dict.fromkeys(names, _PEOPLE.fullmatch(column) is not None)
+    return dict(sorted(is_id.items(), key=lambda item: -len(item[0])))
 
 
 def _protect_names(text: str, known: Sequence[str]) -> str:
@@ -477,18 +476,18 @@ def find_modality(name: str) -> str | None:
 def _find_e4(root: Path, folders: list[Path], known: Mapping[str, bool]) -> Kind:
     """Return E4 folders as recordings, with the start and length of each."""
     text, facts = find_template(root, folders, known=known)
-    found = Kind(text, folders, facts, is_e4=True)
-    found.signals = {m: {} for m, name in e4.FILES.items() if any((f / name).is_file() for f in folders)}
+    kind = Kind(text, folders, facts, is_e4=True)
+    kind.signals = {m: {} for m, name in e4.FILES.items() if any((f / name).is_file() for f in folders)}
     for folder in folders:
         for m, name in e4.FILES.items():
             if (folder / name).is_file():
                 with (folder / name).open("rb") as file:
                     samples = sum(1 for _ in file) - 2
                 length = samples / e4.CARDS[m].rate
-                found.longest_s = max(found.longest_s, length)
+                kind.longest_s = max(kind.longest_s, length)
                 with contextlib.suppress(DataError), (folder / name).open(encoding="utf-8-sig") as file:
-                    found.begins[folder] = (e4.parse_time(re.split("[,;]", file.readline(200))[0], folder, 1), length)
-    return found
+                    kind.begins[folder] = (e4.parse_time(re.split("[,;]", file.readline(200))[0], folder, 1), length)
+    return kind
 
 
 def _describe_files(root: Path, paths: list[Path], known: Mapping[str, bool]) -> Kind | None:
@@ -496,12 +495,12 @@ def _describe_files(root: Path, paths: list[Path], known: Mapping[str, bool]) ->
     text, facts = find_template(root, paths, known=known)
     if sum(1 for _ in Template(text).matches(root)) < len(paths):
         return None
-    found = Kind(text, paths, facts)
+    kind = Kind(text, paths, facts)
     try:
-        (_add_waves if paths[0].suffix.lower() in WAVES else _add_columns)(found)
+        (_add_waves if paths[0].suffix.lower() in WAVES else _add_columns)(kind)
     except (DataError, OSError):
         return None
-    return found if found.signals else None
+    return kind if kind.signals else None
 
 
 def _add_waves(kind: Kind) -> None:
@@ -619,8 +618,7 @@ def _describe_content(column: pd.Series) -> str:
 
 
 def _find_unit(form: tables.Dialect, name: str) -> str | None:
-    """Return the measurement unit of a column, from the lines before the rows or its name; `TODO` for an unknown
-    unit."""
+    """Return the measurement unit of a column, from the lines before the rows or its name; `TODO` if unknown."""
     if name in form.units:
         return parse_unit(form.units[name].replace("\ufffd", "u")) or "TODO"  # a micro sign that is not in UTF-8
     stated = re.search(r"[\[(]([^\])]+)[\])]\s*$", name)
@@ -643,10 +641,10 @@ def _find_stretch(path: Path, kind: Kind) -> tuple[float, float]:
             return 0.0, sum(1 for _ in file) / next(iter(kind.rates.values()), 1.0)
     column = tables.read_columns(path, [kind.time], str(path))[kind.time]
     if pd.api.types.is_numeric_dtype(column):
-        at = column.to_numpy(float) * TIME_UNITS[kind.time_unit]
+        times = column.to_numpy(float) * TIME_UNITS[kind.time_unit]
     else:
-        at = pd.to_datetime(column, errors="coerce", utc=True, format="ISO8601").astype("int64").to_numpy() / 1e9
-    return float(at[0]), float(at[-1] - at[0]) + (float(np.median(np.diff(at))) if len(at) > 1 else 0.0)
+        times = pd.to_datetime(column, errors="coerce", utc=True, format="ISO8601").astype("int64").to_numpy() / 1e9
+    return float(times[0]), float(times[-1] - times[0]) + (float(np.median(np.diff(times))) if len(times) > 1 else 0.0)
 
 
 def _choose_name(modality: str, name: str) -> str:

@@ -95,26 +95,26 @@ def read_bids(root: Path, path: Path, channels: Mapping[str, OwnChannels], where
         if file.name.endswith("_physio.tsv.gz")
         for table in [_read_physio(file)]
     ]
-    found = {}
-    for m, own in channels.items():
-        wanted = list(own.channels.values())
-        holding = [table for table in physio if set(wanted) <= set(table)]
-        if raw is not None and set(wanted) <= set(raw.ch_names):
-            data, rate = raw.get_data(picks=wanted) * _scale_raw(raw, own, m, wanted, where), float(raw.info["sfreq"])
-        elif holding:
-            tracks = [holding[0][name] for name in wanted]
-            data = np.stack([t.read(0, t.samples) * find_factor(path, m, own, t, where) for t in tracks])
+    signals = {}
+    for m, layout in channels.items():
+        names = list(layout.channels.values())
+        complete = [table for table in physio if set(names) <= set(table)]
+        if raw is not None and set(names) <= set(raw.ch_names):
+            data, rate = raw.get_data(picks=names) * _scale_raw(raw, layout, m, names, where), float(raw.info["sfreq"])
+        elif complete:
+            tracks = [complete[0][name] for name in names]
+            data = np.stack([t.read(0, t.samples) * find_factor(path, m, layout, t, where) for t in tracks])
             rate = tracks[0].rate
         else:
-            there = [*(raw.ch_names if raw is not None else []), *(name for table in physio for name in table)]
-            missing = next(name for name in wanted if name not in there) if set(wanted) - set(there) else wanted[0]
+            available = [*(raw.ch_names if raw is not None else []), *(name for table in physio for name in table)]
+            missing = next(name for name in names if name not in available) if set(names) - set(available) else names[0]
             raise DataError(
                 f"{path.name} has no channel `{missing}` of {m}, or not with the others in one file",
                 where=where,
-                expected=f"channels among {', '.join(map(str, there[:40]))}",
+                expected=f"channels among {', '.join(map(str, available[:40]))}",
             )
-        found[m] = make_signal(list(data), rate, m, own)
-    return keep_in_memory(found)
+        signals[m] = make_signal(list(data), rate, m, layout)
+    return keep_in_memory(signals)
 
 
 def _open_raw(root: Path, path: Path) -> Any:
@@ -190,23 +190,23 @@ def _read_physio(path: Path) -> dict[str, Track]:
 
 
 def find_bids_kinds(folder: Path) -> list[Kind]:
-    """Return the tasks of a BIDS dataset as `data new` describes them: their subjects, and their channels from the
-    sidecars."""
+    """Return the tasks of a BIDS dataset for `data new`, with their subjects, and channels from the sidecars."""
     names = [p.name for p in sorted(folder.glob("sub-*/**/*_task-*"))[:20_000]]
     tasks = sorted({m[1] for name in names if (m := re.search(r"_task-([A-Za-z0-9]+)_", name))})
     return [kind for task in tasks if (kind := _describe_task(folder, task)) is not None]
 
 
 def _describe_task(folder: Path, task: str) -> Kind | None:
+    """Return a task of a BIDS dataset, with channels from its sidecars; None if no subject has it."""
     found = list(find_bids(folder, task))
     if not found:  # signals are elsewhere: what lies beside them says who there is
-        sides = [(p, _SIDE.match(p.name)) for p in sorted(folder.glob(f"sub-*/**/sub-*_task-{task}_*"))]
-        found = [(path, {"participant": who}) for who, path in {n[1]: p for p, n in reversed(sides) if n}.items()]
+        sidecars = [(p, _SIDE.match(p.name)) for p in sorted(folder.glob(f"sub-*/**/sub-*_task-{task}_*"))]
+        found = [(path, {"participant": who}) for who, path in {n[1]: p for p, n in reversed(sidecars) if n}.items()]
         found.sort(key=lambda each: each[0])
     if not found:
         return None
     entities = [name for name in ENTITIES if name != "task" and all(name in facts for _, facts in found)]
-    facts = {name: [own[name] for _, own in found] for name in entities}
+    facts = {name: [path_facts[name] for _, path_facts in found] for name in entities}
     kind = Kind(
         "", [path for path, _ in found], {n: v for n, v in facts.items() if n == "participant" or len(set(v)) > 1}
     )
@@ -296,8 +296,7 @@ class Heard:
 
 
 def _find_code(row: np.ndarray) -> tuple[float, int] | None:
-    """Find a value that recurs in runs, far off all others. Return it and how often it occurs; None if there is
-    none."""
+    """Find a value that recurs in runs, far off all others. Return it and its count, else None."""
     there = row[np.isfinite(row)]
     for value in (there.min(), there.max()) if there.size else ():
         is_code = there == value
@@ -322,9 +321,9 @@ def find_items(root: Path, description: Unlabelled, written: Written) -> Mapping
     for i, source in enumerate(description.recordings):
         for item in _find_source(root, i, source, written, by_path=not description.targets):
             subject = item.facts["participant"]
-            known = spelled.setdefault(tables.simplify_value(subject), subject)
-            if known != subject and description.targets:
-                what = f"`{known}` and `{subject}` are written differently: one subject or two?"
+            spelling = spelled.setdefault(tables.simplify_value(subject), subject)
+            if spelling != subject and description.targets:
+                what = f"`{spelling}` and `{subject}` are written differently: one subject or two?"
                 raise DataError(what, where=written.where("recordings", i), expected="one way to write each")
             if sources.setdefault(item.id, i) != i:
                 what = f"recording {item.id} is in two of the `recordings`"
@@ -337,9 +336,9 @@ def find_items(root: Path, description: Unlabelled, written: Written) -> Mapping
             where=written.where("participants", "exclude"),
             expected=f"some of {list_some(sorted(people))}",
         )
-    whole = {s: sorted(own, key=lambda item: item.id) for s, own in people.items() if s not in excluded}
-    left = {s: list(_drop_faulty(description, own)) for s, own in whole.items()}
-    ids = {item.id for own in people.values() for item in own}
+    sorted_items = {s: sorted(items, key=lambda item: item.id) for s, items in people.items() if s not in excluded}
+    usable = {s: list(_drop_faulty(description, items)) for s, items in sorted_items.items()}
+    ids = {item.id for items in people.values() for item in items}
     for i, fault in enumerate(description.faulty):
         if re.sub(r"@\d+$", "", fault.recording) not in ids and fault.recording not in ids:
             near = difflib.get_close_matches(fault.recording, ids, 1)
@@ -348,40 +347,40 @@ def find_items(root: Path, description: Unlabelled, written: Written) -> Mapping
                 where=written.where("faulty", i),
                 expected=f"some of {list_some(sorted(ids))}",
             )
-    found = {s: own for s, own in left.items() if own}
-    if not found:
+    nonempty = {s: items for s, items in usable.items() if items}
+    if not nonempty:
         what = "`faulty` and `exclude` leave no recording"
         raise DataError(what, where=written.where("faulty"), expected="recordings", hint="remove some of these entries")
-    return found
+    return nonempty
 
 
 def find_unmatched(root: Path, description: Unlabelled, people: Mapping[str, Sequence[Item]]) -> Iterator[Finding]:
     """Yield findings on files that `dataset.yaml` nearly matches, and on tables of participants without recordings."""
-    own = [t for source in description.recordings for m in source.modalities if (t := source.find_template(m))]
-    used = {path for template in own for path, _ in template.matches(root)}
-    suffixes = {Path(template.text).suffix.lower() for template in own if "." in template.text} - _TABLES
-    tables_ = [spec.table for spec in description.labels.values()] + [
+    templates = [t for source in description.recordings for m in source.modalities if (t := source.find_template(m))]
+    used_paths = {path for template in templates for path, _ in template.matches(root)}
+    suffixes = {Path(template.text).suffix.lower() for template in templates if "." in template.text} - _TABLES
+    table_templates = [spec.table for spec in description.labels.values()] + [
         s.trials.table for s in description.recordings if s.trials
     ]
-    known = {tables.simplify_value(subject) for subject in people} | set(
+    known_subjects = {tables.simplify_value(subject) for subject in people} | set(
         map(tables.simplify_value, description.participants.exclude)
     )
-    for template in {template.text: template for template in tables_ if template}.values():
+    for template in {template.text: template for template in table_templates if template}.values():
         for path, facts in template.matches(root):
-            used.add(path)
-            if "participant" in facts and tables.simplify_value(facts["participant"]) not in known:
+            used_paths.add(path)
+            if "participant" in facts and tables.simplify_value(facts["participant"]) not in known_subjects:
                 yield Finding("warning", str(path), f"no recordings of {facts['participant']}")
-    files = [path for path in sorted(root.rglob("*"))[:_MOST_FILES] if path not in used and path.is_file()]
-    forms = [
+    files = [path for path in sorted(root.rglob("*"))[:_MOST_FILES] if path not in used_paths and path.is_file()]
+    patterns = [
         [re.compile(compile_part(part, {}).pattern, re.IGNORECASE | re.DOTALL) for part in template.text.split("/")]
-        for template in own
+        for template in templates
     ]
     for path in files:
         names = path.relative_to(root).parts
-        if any(len(form) == len(names) and all(map(re.Pattern.fullmatch, form, names)) for form in forms):
+        if any(len(pattern) == len(names) and all(map(re.Pattern.fullmatch, pattern, names)) for pattern in patterns):
             yield Finding("warning", str(path), "matches `files` of dataset.yaml but for capitals, and is not read")
-    if spare := [path.relative_to(root).as_posix() for path in files if path.suffix.lower() in suffixes]:
-        yield Finding("warning", str(root / spare[0]), f"matches no `files` of dataset.yaml: {list_some(spare)}")
+    if extra := [path.relative_to(root).as_posix() for path in files if path.suffix.lower() in suffixes]:
+        yield Finding("warning", str(root / extra[0]), f"matches no `files` of dataset.yaml: {list_some(extra)}")
 
 
 def _drop_faulty(description: Unlabelled, items: Sequence[Item]) -> Iterator[Item]:
@@ -434,8 +433,7 @@ def _find_source(root: Path, i: int, source: Source, written: Written, *, by_pat
 
 
 def _list_instead(root: Path, text: str, written: Written) -> str:
-    """Return the text of an error on a path pattern without matches: existing paths in the folder, the most similar
-    first."""
+    """Return what an error expects for a pattern without matches: existing paths in the folder, most similar first."""
     places = (path for form in ("*", "*/*", "*/*/*") for path in root.glob(form))
     names = sorted(p.relative_to(root).as_posix() for p in places if p.is_file() and p != written.path)
     near = difflib.get_close_matches(re.sub(r"[{}]", "", text), names[:2000], 3, 0.3) or names[:3]

@@ -105,8 +105,8 @@ class Tables:
         position = (path, spec.reading, names, tuple(value.isdigit() for value in values))
         if position not in self._index:
             index: dict[tuple[str, ...], list[int]] = {}
-            known = (tables.strip_letters(list(rows[name]), value) for name, value in zip(names, values, strict=True))
-            for i, cells in enumerate(zip(*known, strict=True)):
+            keys = (tables.strip_letters(list(rows[name]), value) for name, value in zip(names, values, strict=True))
+            for i, cells in enumerate(zip(*keys, strict=True)):
                 index.setdefault(tuple(map(tables.simplify_value, cells)), []).append(i)
             self._index[position] = index
         return rows.iloc[self._index[position].get(values, [])]
@@ -188,15 +188,15 @@ def make_marked_spans(
         path: the file with the markers, for errors.
     """
     marks = list(dict.fromkeys(marks))
-    starts, made, odd, used = _find_starts(marks, begins), list[Span | DataError](), list[str](), set[int]()
-    for n, (at, text, facts, known) in enumerate(starts):
+    starts, trials, odd, used = _find_starts(marks, begins), list[Span | DataError](), list[str](), set[int]()
+    for n, (at, text, facts, fixed) in enumerate(starts):
         then, other = starts[n + 1][:2] if n + 1 < len(starts) else (None, "")
         if lasts_s:
-            made.append(Span(at, at + lasts_s, 0, facts))
+            trials.append(Span(at, at + lasts_s, 0, facts))
             if then is not None and then < at + lasts_s - _TOUCH_S:
                 odd.append(f"`{other}` at {then:g} s lies in the trial of `{text}`, from {at:g} to {at + lasts_s:g} s")
             continue
-        end = compile_part(str(ends), known)
+        end = compile_part(str(ends), fixed)
         k = next((k for k, (t, name) in enumerate(marks) if t > at and end.fullmatch(name)), None)
         before_end = then is not None and (k is None or marks[k][0] > then)
         if before_end and other == text:
@@ -205,11 +205,11 @@ def make_marked_spans(
             what = f"no `{ends}` follows `{text}` at {at:g} s" + (
                 f" before `{other}` at {then:g} s" if before_end else ""
             )
-            made.append(DataError(what, where=str(path), expected="an end of each trial before the next one begins"))
+            trials.append(DataError(what, where=str(path), expected="an end of each trial before the next one begins"))
         else:
             used.add(k)
-            made.append(Span(at, marks[k][0], 0, facts))
-    return Marked(made, odd + _describe_lost_starts(marks, starts, ends, used))
+            trials.append(Span(at, marks[k][0], 0, facts))
+    return Marked(trials, odd + _describe_lost_starts(marks, starts, ends, used))
 
 
 _Start = tuple[float, str, dict[str, str], Mapping[str, str]]
@@ -248,22 +248,22 @@ def _describe_lost_starts(
 def separate_trials(found: Sequence[Span], path: Path, column: str) -> Marked:
     """Return trials from the rows of a table. A repeated row counts once. Different rows for the same time, or
     overlapping rows of the same stimulus, are errors; other overlaps are oddities."""
-    made, odd, last = list[Span | DataError](), list[str](), None
+    trials, odd, last = list[Span | DataError](), list[str](), None
     for span in found:
         if last is None or span.start >= last.stop - _TOUCH_S:
-            made.append(span)
+            trials.append(span)
         elif span[:2] == last[:2] and span.cells == last.cells:
             odd.append(f"lines {last.line} and {span.line} are equal: the trial counts once")
         else:
             names = [f"`{one.cells.get(column, '')}` from {one.start:g} to {one.stop:g} s" for one in (last, span)]
             what = f"lines {last.line} and {span.line} overlap: {names[0]}, {names[1]}"
             if span[:2] == last[:2] or span.cells.get(column) == last.cells.get(column):
-                made.append(DataError(what, where=str(path), expected="one row for each trial"))
+                trials.append(DataError(what, where=str(path), expected="one row for each trial"))
             else:
-                made.append(span)
+                trials.append(span)
                 odd.append(what)
         last = span if last is None or span.stop > last.stop else last
-    return Marked(made, odd)
+    return Marked(trials, odd)
 
 
 # The participants of own recordings, from the table that `dataset.yaml` names.
@@ -569,6 +569,7 @@ class Labels:
                 yield name, path, spare
 
     def _read_label(self, name: str, spec: LabelSource, part: Part) -> Label | None:
+        """Return one label of a recording from its place in the description; None if it has no value."""
         where = self._places[name]
         if spec.file or spec.trial:
             trial = fill(spec.trial or "", part.facts)
@@ -595,12 +596,12 @@ class Labels:
         clock = replace(part.clock, origin=part.source.find_origin(spec.from_) or part.clock.origin)
         if spec.time:
             return self._read_moments(name, spec, rows, path, clock, part)
-        listed = [not math.isnan(self._parse_value(name, spec, text, f"{path}, line {line}"))
+        has_value = [not math.isnan(self._parse_value(name, spec, text, f"{path}, line {line}"))
                   for line, text in rows[column].items()]  # fmt: skip
-        found = make_spans(rows[listed], spec, path, clock, part.offset_s)
-        for span in found:
+        spans = make_spans(rows[has_value], spec, path, clock, part.offset_s)
+        for span in spans:
             self._note_place(name, path, span.line, part, span.start, span.stop)
-        return self._read_stretches(name, spec, found, path, part)
+        return self._read_stretches(name, spec, spans, path, part)
 
     def _parse_value(self, name: str, spec: LabelSource, text: str, where: str) -> float:
         """Return a cell as a number: a class as its index, NaN for a missing value or an unknown class."""
@@ -649,6 +650,7 @@ class Labels:
     def _read_moments(
         self, name: str, spec: LabelSource, rows: pd.DataFrame, path: Path, clock: Clock, part: Part
     ) -> Label | None:
+        """Return a label from the rows of a table with one time each; None without values."""
         made = []
         for line, row in rows.iterrows():
             second = clock.parse_seconds(row[spec.time], path, line, str(spec.time)) - part.offset_s

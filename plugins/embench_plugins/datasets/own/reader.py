@@ -394,6 +394,7 @@ class Own(Dataset):
         return [path for path in found if path is not None]
 
     def _read(self, item: Item, labels: Labels) -> Iterator[Recording]:
+        """Yield the recordings of one item with their labels. Raises DataError at the first unusable trial."""
         source = self._find_source(item)
         with self._open_files(item, self._list_modalities(item)) as read:
             base = {key: self._read_number(item, source, key) for key in ("order", "start_s")}
@@ -523,34 +524,34 @@ class Own(Dataset):
             CheckFailed: over a third of the recordings would be left out: then the description is wrong, not the files.
         """
         items = [item for subject in self.subjects() for item in self._find_items(subject)]
-        out = {fault.recording for fault in self.description.faulty}
+        excluded = {fault.recording for fault in self.description.faulty}
 
         counts = dict.fromkeys((item.id for item in items), 1)
 
         def parts(item: Item, read: Read) -> Sequence[Span | DataError | None]:
-            made = self._cut_trials(item, self._find_source(item), read)[1]
-            counts[item.id] = len(made)
-            return made
+            trials = self._cut_trials(item, self._find_source(item), read)[1]
+            counts[item.id] = len(trials)
+            return trials
 
-        every = find_faults(items, self._list_modalities, self._open_files, parts)
-        found = [fault for fault in every if fault.recording not in out or fault.modality]
-        check_share(found, counts)
-        if found:
+        all_faults = find_faults(items, self._list_modalities, self._open_files, parts)
+        new_faults = [fault for fault in all_faults if fault.recording not in excluded or fault.modality]
+        check_share(new_faults, counts)
+        if new_faults:
             path = self._written.path
-            path.write_text(add_faults(path.read_text("utf-8"), found), "utf-8", newline="\n")
-        return len(found)
+            path.write_text(add_faults(path.read_text("utf-8"), new_faults), "utf-8", newline="\n")
+        return len(new_faults)
 
     def _find_spans(self, item: Item, spec: Trials, read: Read, where: str) -> tuple[Path, Marked]:
         """Return the trials of a recording's files, and the file that defines the trials."""
         if spec.table is None:
             signals = self._find_source(item).signals
-            own = signals if isinstance(signals, Mapping) else {}
-            path, marks = find_marks(item.paths, own, spec, read.origins, where, self._zone)
+            channels = signals if isinstance(signals, Mapping) else {}
+            path, marks = find_marks(item.paths, channels, spec, read.origins, where, self._zone)
             return path, make_marked_spans(marks, spec.markers or {}, spec.until, spec.lasts_s, path)
-        found = self._tables.find_path(spec.table, item.facts, where)
-        if found is None:
+        file = self._tables.find_path(spec.table, item.facts, where)
+        if file is None:
             raise DataError(f"there is no table of the trials of {item.id}", where=where, expected=spec.table.text)
-        rows = self._tables.select_rows(found, spec, item.facts, spec.columns, where)
+        rows = self._tables.select_rows(file, spec, item.facts, spec.columns, where)
         nameless = list[str]()
         if spec.stimulus:
             pauses = self._find_pauses(rows, spec.stimulus)
@@ -562,10 +563,10 @@ class Own(Dataset):
         for column, values in spec.where.items():
             rows = rows[rows[column].map(tables.simplify_value).isin({tables.simplify_value(v) for v in values})]
         clock = self._make_clock(self._find_source(item), read, spec.from_)
-        made = separate_trials(
-            (make_wide_spans if spec.wide else make_spans)(rows, spec, found, clock), found, spec.stimulus or "stimulus"
+        trials = separate_trials(
+            (make_wide_spans if spec.wide else make_spans)(rows, spec, file, clock), file, spec.stimulus or "stimulus"
         )
-        return found, made._replace(odd=made.odd + nameless)
+        return file, trials._replace(odd=trials.odd + nameless)
 
     def _find_pauses(self, rows: pd.DataFrame, stimulus: str) -> pd.Series:
         """Return True for each row of a table of trials that names no stimulus. A word that often marks missing values,

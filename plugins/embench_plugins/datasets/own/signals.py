@@ -123,15 +123,15 @@ def share_clock(
     Raises:
         DataError: files do not overlap, or columns of times begin apart and the description does not state an origin.
     """
-    known = {m: _place_held(m, files, channels, places) for m in files}
-    dated = all(one.start is not None for one in known.values()) and bool(known)
+    placed = {m: _place_held(m, files, channels, places) for m in files}
+    dated = all(file.start is not None for file in placed.values()) and bool(placed)
     linked = any(channels[m].from_ for m in files)
-    if not dated and (any(one.start is not None for one in known.values()) or not (linked or origin == COLUMN)):
-        return _join_unknown(known, paths, channels, places)
-    begins = {m: one.start if dated and one.start is not None else one.second for m, one in known.items()}
+    if not dated and (any(file.start is not None for file in placed.values()) or not (linked or origin == COLUMN)):
+        return _join_unknown(placed, paths, channels, places)
+    begins = {m: file.start if dated and file.start is not None else file.second for m, file in placed.items()}
     start = max(begins.values())
-    duration = min(begins[m] + one.duration_s for m, one in known.items()) - start
-    if duration * min(one.rate for one in known.values()) < 1 - 1e-6:
+    duration = min(begins[m] + file.duration_s for m, file in placed.items()) - start
+    if duration * min(file.rate for file in placed.values()) < 1 - 1e-6:
         first, last = min(begins, key=begins.__getitem__), max(begins, key=begins.__getitem__)
         raise DataError(
             f"{paths[first].name} ends before {paths[last].name} begins",
@@ -139,7 +139,7 @@ def share_clock(
             expected="files of one recording, which overlap",
             hint=f"are both in one time zone, and of one session? `from: {first}` below {last} places it by hand",
         )
-    offsets = {m: round((start - begins[m]) * one.rate) for m, one in known.items()}
+    offsets = {m: round((start - begins[m]) * file.rate) for m, file in placed.items()}
     origins = {m: begin - start for m, begin in begins.items()} | ({} if dated else {COLUMN: -start})
     return Shared(start if dated else None, duration, offsets, origins, [])
 
@@ -286,18 +286,18 @@ def open_signals(
     """
     try:
         with ExitStack() as stack:
-            ways = {(path, channels[m].reading): None for m, path in paths.items()}
-            held = {(path, how): stack.enter_context(_open_file(path, zone, how)) for path, how in ways}
-            found = {
-                m: _read_tracks(path, m, channels[m], held[path, channels[m].reading], places[m])
+            path_readings = {(path, channels[m].reading): None for m, path in paths.items()}
+            finders = {(path, how): stack.enter_context(_open_file(path, zone, how)) for path, how in path_readings}
+            tracks_by_modality = {
+                m: _read_tracks(path, m, channels[m], finders[path, channels[m].reading], places[m])
                 for m, path in paths.items()
             }
-            files = {m: _make_held(paths[m], tracks[0], zone) for m, tracks in found.items()}
+            files = {m: _make_held(paths[m], tracks[0], zone) for m, tracks in tracks_by_modality.items()}
             shared = share_clock(files, paths, channels, places, origin)
 
             def between(first_s: float, last_s: float) -> dict[str, Signal]:
-                now = {}
-                for m, tracks in found.items():
+                signals = {}
+                for m, tracks in tracks_by_modality.items():
                     rate, samples = tracks[0].rate, tracks[0].samples
                     first, last = (
                         min(shared.offsets[m] + math.floor(s * rate + 1e-6), samples) for s in (first_s, last_s)
@@ -306,11 +306,11 @@ def open_signals(
                         units = [_find_factor(paths[m], m, channels[m], track, places[m]) for track in tracks]
                         read = [_blank_codes(track.read(first, last), channels[m]) for track in tracks]
                         rows = [values * unit for values, unit in zip(read, units, strict=True)]
-                        now[m] = make_signal(rows, rate, m, channels[m])
-                return now
+                        signals[m] = make_signal(rows, rate, m, channels[m])
+                return signals
 
-            short = [finding for path, how in ways for finding in _note_short_rows(path, how)]
-            yield Read(shared.start, shared.duration_s, between, shared.origins, [*shared.odd, *short])
+            short_rows = [finding for path, how in path_readings for finding in _note_short_rows(path, how)]
+            yield Read(shared.start, shared.duration_s, between, shared.origins, [*shared.odd, *short_rows])
     except OSError as error:
         where = str(error.filename or next(iter(paths.values())))
         raise DataError(f"cannot be read: {error.strerror or error}", where=where) from error
@@ -360,6 +360,7 @@ Find = Callable[[str, OwnChannels, str], Sequence[Track]]
 
 
 def _read_tracks(path: Path, m: str, own: OwnChannels, find: Find, where: str) -> Sequence[Track]:
+    """Return the channels of a modality in a file, in the description's order. Raises DataError."""
     found = find(m, own, where)
     tables.check_unique(path, [track.name for track in found], own.channels.values())
     try:
@@ -400,8 +401,7 @@ def _open_file(path: Path, zone: tzinfo, how: tables.Reading) -> Iterator[Find]:
 
 
 def _read_e4_channels(path: Path) -> list[Track]:
-    """Return the channels in a file of an E4: `x`, `y` and `z` in g, or one with the name of the file, such as
-    `eda`."""
+    """Return the channels in a file of an E4: `x`, `y` and `z` in g, or one named by the file, such as `eda`."""
     rate, data = e4.read_any_signal(path)
     moved = data.shape[1] > 1
     names = e4.CARDS["acc"].channels if moved else (path.stem.lower(),)
@@ -445,19 +445,18 @@ def _add_placed(tracks: Sequence[Track], form: tables.Dialect, own: OwnChannels)
 
 
 def _read_timed(path: Path, column: str, rows: tables.Rows, own: OwnChannels, where: str, zone: tzinfo) -> list[Track]:
-    """Return the columns of a table with a time in each row: samples at their places on an even grid, NaN for missing
-    ones."""
+    """Return the columns of a table with a time in each row: samples on an even grid, NaN for missing ones."""
     tables.check_columns(path, rows.names, [column], where)
     form, column = tables.find_dialect(path, own.reading), find_column(rows.names, column)
     table = _drop_texts(tables.read_columns(path, rows.names, where, own.reading), column)
     at, second, dated = _parse_times(table[column], own, path, zone)
-    if (again := _find_repeats(at)).size:
-        table = _drop_doubles(table, again, path, column)
-        at = np.delete(at, again)
+    if (repeats := _find_repeats(at)).size:
+        table = _drop_doubles(table, repeats, path, column)
+        at = np.delete(at, repeats)
     stated = own.rate if isinstance(own.rate, float) else form.before.rate
     if are_packets(at):
-        found, place, late_s = place_packets(at)
-        rate = _settle_rate(found, float(at[-1]), stated, path, column, where)
+        measured, place, late_s = place_packets(at)
+        rate = _settle_rate(measured, float(at[-1]), stated, path, column, where)
         index = _check_places(place, at, rate, path, column, even=late_s <= max(JITTER_S, _LATE * _measure_packets(at)))
     else:
         first = _find_stretches(at)
@@ -492,8 +491,7 @@ def _drop_doubles(table: pd.DataFrame, again: np.ndarray, path: Path, column: st
 
 
 def _drop_texts(table: pd.DataFrame, column: str) -> pd.DataFrame:
-    """Return the rows without rows that contain texts but no number, such as the events between a headband's
-    samples."""
+    """Return the rows without rows that contain texts but no number, such as events between samples."""
     numbers = table.drop(columns=column).select_dtypes("number")
     texts = table.drop(columns=column).select_dtypes("object")
     if numbers.empty or texts.empty:
@@ -520,29 +518,29 @@ def _parse_times(column: pd.Series, own: OwnChannels, path: Path, zone: tzinfo) 
     tables.check_marks(path, str(column.name), column, own.reading)
     column = parse_marked_numbers(column)
     if pd.api.types.is_numeric_dtype(column):
-        at = column.to_numpy(np.float64)
-        _check_unit(at, own, path)
-        at = at * TIME_UNITS[own.time_unit]
-        absolute = at[0] > UNIX_S
+        seconds = column.to_numpy(np.float64)
+        _check_unit(seconds, own, path)
+        seconds = seconds * TIME_UNITS[own.time_unit]
+        absolute = seconds[0] > UNIX_S
     elif _CLOCK.fullmatch(str(column.iloc[0])) and column.astype(str).str.fullmatch(_CLOCK).all():
-        at = pd.to_timedelta(column.str.strip()).dt.total_seconds().to_numpy(np.float64)
-        at, absolute = at + 86_400 * np.cumsum(np.diff(at, prepend=at[0]) < -43_200), False
+        seconds = pd.to_timedelta(column.str.strip()).dt.total_seconds().to_numpy(np.float64)
+        seconds, absolute = seconds + 86_400 * np.cumsum(np.diff(seconds, prepend=seconds[0]) < -43_200), False
     else:
         parsed = pd.to_datetime(column, errors="coerce", utc=True, format="ISO8601")
         if re.fullmatch(r"[^Zz+-]*\d", str(column.iloc[0])[10:]):  # no offset after the day
             local = parsed.dt.tz_localize(None)
             parsed = local.dt.tz_localize(zone, ambiguous="NaT", nonexistent="NaT").dt.tz_convert("UTC")
-        at, absolute = (parsed - pd.Timestamp(0, tz="UTC")).dt.total_seconds().to_numpy(np.float64), True
-    if wrong := np.flatnonzero(~np.isfinite(at)).tolist():
+        seconds, absolute = (parsed - pd.Timestamp(0, tz="UTC")).dt.total_seconds().to_numpy(np.float64), True
+    if wrong := np.flatnonzero(~np.isfinite(seconds)).tolist():
         raise DataError(
             f"column {own.time}, row {wrong[0] + 1}: `{str(column.iloc[wrong[0]])[:40]}` is not a time",
             where=str(path),
             expected="numbers, or dates such as 2024-03-01 14:05:00.250",
         )
-    if len(at) < 2 or (back := np.flatnonzero(np.diff(at) < 0)).size:
-        row = int(back[0]) + 2 if len(at) > 1 else 1
+    if len(seconds) < 2 or (falls := np.flatnonzero(np.diff(seconds) < 0)).size:
+        row = int(falls[0]) + 2 if len(seconds) > 1 else 1
         raise DataError(f"column {own.time}, row {row}: time does not rise", where=str(path), expected="rows in order")
-    return at - at[0], float(at[0]), bool(absolute)
+    return seconds - seconds[0], float(seconds[0]), bool(absolute)
 
 
 def find_first_time(path: Path, own: OwnChannels, zone: tzinfo) -> float | None:
@@ -587,8 +585,7 @@ def _find_rate(
 
 
 def _settle_rate(found: float, seconds: float, stated: float | None, path: Path, column: str, where: str) -> float:
-    """Return the stated or a usual rate if it fits the times, or is so close that no time moves; 0 if times have no
-    rate."""
+    """Return the stated or a usual rate if it is so close that no time moves, else `found`; 0 if times have no rate."""
     if found <= 0:
         return 0.0
     if stated is not None and abs(found - stated) > RATE_TOLERANCE * stated:

@@ -81,13 +81,13 @@ def list_unused_files(
     stems = {path.with_suffix("") for path in taken}
     groups: dict[str, list[str]] = defaultdict(list)
     for path in files:
-        beside = path.suffix.lower() in _SIDECARS and path.with_suffix("") in stems
+        is_sidecar = path.suffix.lower() in _SIDECARS and path.with_suffix("") in stems
         of_bids = any(kind.bids for kind in pieces) and len(path.relative_to(root).parts) > 1
-        if path not in taken and not beside and not of_bids:
+        if path not in taken and not is_sidecar and not of_bids:
             groups[reasons.get(path) or _find_reason(path)].append(path.relative_to(root).as_posix())
     listed = [f"{_summarise_paths(paths)} ({reason})" for reason, paths in groups.items()]
-    more = len(listed) - _MOST_GROUPS
-    return listed[:_MOST_GROUPS] + ([f"and others of {more} kinds"] if more > 0 else [])
+    further = len(listed) - _MOST_GROUPS
+    return listed[:_MOST_GROUPS] + ([f"and others of {further} kinds"] if further > 0 else [])
 
 
 def no_recordings_error(root: Path, files: Sequence[Path]) -> DataError:
@@ -100,12 +100,12 @@ def no_recordings_error(root: Path, files: Sequence[Path]) -> DataError:
             hint="unpack each into a folder of its name, for example by "
             '`for f in *.zip; do unzip -d "${f%.zip}" "$f"; done`, then run `embench data new` again',
         )
-    what, named = "no recordings are found", defaultdict[tuple[str, ...], list[Path]](list)
+    what, by_columns = "no recordings are found", defaultdict[tuple[str, ...], list[Path]](list)
     for path in [path for path in files if path.suffix.lower() in tables.SUFFIXES][:_MOST_TABLES]:
         with contextlib.suppress(DataError):
-            named[tuple(tables.find_dialect(path).names)].append(path)
-    if named:
-        names, own = max(named.items(), key=lambda each: len(each[1]))
+            by_columns[tuple(tables.find_dialect(path).names)].append(path)
+    if by_columns:
+        names, own = max(by_columns.items(), key=lambda each: len(each[1]))
         listed = ", ".join(names[:8]) + (", .." if len(names) > 8 else "")
         what += f": none of the columns of {len(own)} tables such as {own[0].relative_to(root)} ({listed}) is a signal"
     return DataError(
@@ -274,22 +274,22 @@ def find_study(folder: Path) -> Study:
     if not folder.is_dir():
         raise DataError("there is no such folder", where=str(folder), expected="a folder of recordings")
     files = list_files(folder)
-    found = find_bids_kinds(folder) if (folder / "dataset_description.json").is_file() else []
-    found = found or find_kinds(folder, files)
-    most = max((len(kind.paths) for kind in found), default=0)
-    single = [kind for kind in found if len(kind.paths) == 1 and most >= 3]  # one table of all is no recording
-    found, spare = merge_kinds(folder, [kind for kind in found if kind not in single])
+    kinds = find_bids_kinds(folder) if (folder / "dataset_description.json").is_file() else []
+    kinds = kinds or find_kinds(folder, files)
+    most_paths = max((len(kind.paths) for kind in kinds), default=0)
+    single = [kind for kind in kinds if len(kind.paths) == 1 and most_paths >= 3]  # one table of all is no recording
+    kinds, spare = merge_kinds(folder, [kind for kind in kinds if kind not in single])
     spare += [(kind, "signals of another form than the other files") for kind in single if kind.time]
-    if not found:
+    if not kinds:
         raise no_recordings_error(folder, files)
-    for path in (kind.paths[0] for kind in found if len(kind.paths) == 1 and not kind.is_e4):
-        if (people := find_people_column(path)) and len(found) == 1:
+    for path in (kind.paths[0] for kind in kinds if len(kind.paths) == 1 and not kind.is_e4):
+        if (people := find_people_column(path)) and len(kinds) == 1:
             raise all_in_one_error(path, *people)
-    others = list(find_other_tables(files, [*found, *(kind for kind, _ in spare)]))
-    study = Study(folder, found, find_sheets(folder, [(p, _drop_qualtrics_columns(rows)) for p, rows in others], found))
+    beside = list(find_other_tables(files, [*kinds, *(kind for kind, _ in spare)]))
+    study = Study(folder, kinds, find_sheets(folder, [(p, _drop_qualtrics_columns(rows)) for p, rows in beside], kinds))
     for sheet in study.sheets:
         if "{participant}" not in sheet.rows:
-            sheet.keys = find_keys(sheet.rows, found)
+            sheet.keys = find_keys(sheet.rows, kinds)
         if sheet.has_one_row_each:  # numbers of a table of people are no keys
             sheet.keys = {k: v for k, v in sheet.keys.items() if k == "participant"}
         else:
@@ -300,18 +300,18 @@ def find_study(folder: Path) -> Study:
     _find_zone(study)
     _find_people(study)
     _add_condition_labels(study)
-    several = any(len(set(kind.facts["participant"])) < len(kind.paths) for kind in found)
-    several = several or study.cut or bool(study.labels)
+    has_several = any(len(set(kind.facts["participant"])) < len(kind.paths) for kind in kinds)
+    has_several = has_several or study.cut or bool(study.labels)
     for sheet in study.sheets:
         joined = not sheet.unplaced or sheet.stimulus
-        if joined and not (sheet.has_one_row_each and several):
+        if joined and not (sheet.has_one_row_each and has_several):
             _find_labels(study, sheet)
     _find_labels_by_name(study)
     for sheet in study.sheets:
-        if sheet.has_one_row_each and several and sheet.wide:
+        if sheet.has_one_row_each and has_several and sheet.wide:
             _find_labels(study, sheet)
     _find_shown(study)
-    _find_unused(study, files, {kind.bids or kind.template: why for kind, why in spare}, several=several)
+    _find_unused(study, files, {kind.bids or kind.template: why for kind, why in spare}, several=has_several)
     return study
 
 
@@ -381,34 +381,33 @@ def _find_stimuli(study: Study) -> None:
 
 def _name_codes(study: Study) -> None:
     """Replace the codes of stimuli in markers by names from a list of codes, if the tables of ratings use the names."""
-    known = [name for code, name in study.names.items() if code in study.stimuli]
+    code_names = [name for code, name in study.names.items() if code in study.stimuli]
     rated = [sheet for sheet in study.sheets if sheet.participant is not None]
-    if study.marks is None or len(known) < 2 or any(sheet.stimulus or sheet.wide for sheet in rated):
+    if study.marks is None or len(code_names) < 2 or any(sheet.stimulus or sheet.wide for sheet in rated):
         return
-    found = {
+    columns = {
         id(sheet): (
-            find_stimulus_column(sheet, known),
-            find_wide_columns(sheet, known) if sheet.has_one_row_each else {},
+            find_stimulus_column(sheet, code_names),
+            find_wide_columns(sheet, code_names) if sheet.has_one_row_each else {},
         )
         for sheet in rated
     }
-    if any(column or wide for column, wide in found.values()):
+    if any(column or wide for column, wide in columns.values()):
         for sheet in rated:
-            sheet.stimulus, sheet.wide = found[id(sheet)]
+            sheet.stimulus, sheet.wide = columns[id(sheet)]
         begins = {text: study.names.get(code, code) for text, code in study.marks.begins.items()}
         study.marks = study.marks._replace(begins=begins)
         study.stimuli = list(begins.values())
 
 
 def _find_wide(study: Study) -> None:
-    """Find tables with a column per stimulus whose files are named by stimulus, and adapt the template to their
-    spelling."""
+    """Find tables with a column per stimulus whose files are named by stimulus, and adopt their spelling."""
     for kind in study.kinds if len(study.kinds) == 1 and not study.kinds[0].parts else ():
         for name in [name for name in kind.facts if name not in ("participant", *SESSIONS)]:
             ways = list_spellings(kind, name)
             for sheet in (sheet for sheet in study.sheets if sheet.has_one_row_each and "participant" in sheet.keys):
                 wide, way = max(
-                    ((find_wide_columns(sheet, way[1], name), way) for way in ways), key=lambda found: len(found[0])
+                    ((find_wide_columns(sheet, way[1], name), way) for way in ways), key=lambda pair: len(pair[0])
                 )
                 if wide and study.placeholder == "stimulus":
                     sheet.wide, study.placeholder = wide, name
@@ -423,8 +422,7 @@ def _names_moments(column: str) -> bool:
 
 
 def _has_ratings(sheet: Sheet, study: Study) -> bool:
-    """Return True if this or another table has ratings of the table's stimuli. Otherwise its stretches of time are
-    phases."""
+    """Return True if this or another table has ratings of the table's stimuli. Else its stretches are phases."""
     names = sorted({tables.simplify_value(cell) for cell in sheet.rows[str(sheet.stimulus)]})
     others = [other for other in study.sheets if other is not sheet and not other.timing]
     return bool(_find_ratings(sheet)) or any(
@@ -478,9 +476,9 @@ def _find_longest(study: Study) -> float:
     """Return the length of the longest trial in seconds; 0 if unknown."""
     if study.marks:
         marks = study.marks
-        lists = [found for kind in study.kinds for found in kind.markers.values()]
-        made = [make_marked_spans(sorted(found), marks.begins, marks.until, None).spans for found in lists]
-        spans = [span for each in made for span in each if isinstance(span, Span)]
+        mark_lists = [found for kind in study.kinds for found in kind.markers.values()]
+        trials = [make_marked_spans(sorted(found), marks.begins, marks.until, None).spans for found in mark_lists]
+        spans = [span for each in trials for span in each if isinstance(span, Span)]
         return max((span.stop - span.start for span in spans), default=0.0)
     if study.program is None:
         return 0.0

@@ -53,20 +53,20 @@ def parse_marked_numbers(column: pd.Series) -> pd.Series:
     marks that may separate either thousands or decimals is unchanged, too."""
     if column.dtype != object:
         return column
-    held = column[column.notna()]
-    if held.empty or not _LIKELY.fullmatch(str(held.iloc[0]).strip()):
+    cells = column[column.notna()]
+    if cells.empty or not _LIKELY.fullmatch(str(cells.iloc[0]).strip()):
         return column
-    texts = held.astype(str).str.strip()
+    texts = cells.astype(str).str.strip()
     if find_unclear(texts) is not None:
         return column
     if texts.str.fullmatch(_COMMA).all():
-        made = texts.str.replace(",", ".", regex=False)
+        plain = texts.str.replace(",", ".", regex=False)
     else:
         mark = next((mark for form, mark in _FORMS if texts.str.fullmatch(form).all()), None)
         if mark is None:
             return column
-        made = texts.str.replace(mark, "", regex=True).str.replace(",", ".", regex=False)
-    return pd.to_numeric(made).reindex(column.index).astype(np.float64)
+        plain = texts.str.replace(mark, "", regex=True).str.replace(",", ".", regex=False)
+    return pd.to_numeric(plain).reindex(column.index).astype(np.float64)
 
 
 def find_unclear(texts: pd.Series) -> tuple[str, str] | None:
@@ -118,7 +118,7 @@ def read_sheet(path: Path, skip: int = 0, sheet: str | None = None) -> pd.DataFr
     """
     library = "openpyxl" if path.suffix.lower() == SPREADSHEET else "pyreadstat"
     try:
-        found = _read_excel(path, skip, sheet) if library == "openpyxl" else _read_spss(path)
+        table = _read_excel(path, skip, sheet) if library == "openpyxl" else _read_spss(path)
     except ImportError as error:
         hint = f"pip install {library}, or save the table as CSV"
         raise DataError(f"{path.suffix} files need another package", where=str(path), hint=hint) from error
@@ -127,9 +127,9 @@ def read_sheet(path: Path, skip: int = 0, sheet: str | None = None) -> pd.DataFr
     except Exception as error:  # the libraries raise errors of any kind where a file is damaged
         what = f"not readable by {library}: {str(error)[:120]}"
         raise DataError(what, where=str(path), expected="a whole file", hint="save it again, or as CSV") from error
-    for name in found.select_dtypes(["datetime", "datetimetz"]):
-        found[name] = found[name].dt.strftime("%Y-%m-%dT%H:%M:%S.%f")
-    return found
+    for name in table.select_dtypes(["datetime", "datetimetz"]):
+        table[name] = table[name].dt.strftime("%Y-%m-%dT%H:%M:%S.%f")
+    return table
 
 
 def list_sheets(path: Path) -> list[str]:
@@ -147,6 +147,7 @@ def _read_spss(path: Path) -> pd.DataFrame:
 
 
 def _read_excel(path: Path, skip: int, sheet: str | None) -> pd.DataFrame:
+    """Return the rows of a sheet, or of all sheets, below the line of names; see `read_sheet`."""
     read = pd.read_excel(path, sheet_name=None, header=None, dtype=object, engine="openpyxl")
     filled = {str(name): cells for name, cells in read.items() if cells.notna().to_numpy().any()}
     names = ", ".join(filled) or "none"
@@ -371,24 +372,25 @@ def _load_frame(path: Path, how: Reading = AS_IS) -> pd.DataFrame:
 
 @lru_cache(maxsize=1)
 def _read_frame(path: Path, how: Reading, _changed: int, _size: int) -> pd.DataFrame:
+    """Return the rows of a binary file; see `_load_frame`. `_changed` and `_size` are keys of the cache."""
     if path.suffix.lower() != PARQUET:
         return read_sheet(path, how.skip, how.sheet)
     try:
-        found = pd.read_parquet(path)
-        dated = isinstance(found.index, pd.DatetimeIndex)
-        found.index.name = found.index.name or ("time" if dated else None)
-        found = found.reset_index(drop=not dated and found.index.names == [None])
-        for name in found.select_dtypes(["datetime", "datetimetz"]):
-            found[name] = found[name].dt.strftime("%Y-%m-%dT%H:%M:%S.%f%z")
+        table = pd.read_parquet(path)
+        dated = isinstance(table.index, pd.DatetimeIndex)
+        table.index.name = table.index.name or ("time" if dated else None)
+        table = table.reset_index(drop=not dated and table.index.names == [None])
+        for name in table.select_dtypes(["datetime", "datetimetz"]):
+            table[name] = table[name].dt.strftime("%Y-%m-%dT%H:%M:%S.%f%z")
     except ImportError as error:
         hint = "pip install pyarrow, or save the table as CSV"
         raise DataError("Parquet files need another package", where=str(path), hint=hint) from error
     except (ValueError, OSError, LookupError, TypeError, NotImplementedError, ArithmeticError, MemoryError) as error:
         what = f"not readable as Parquet: {str(error)[:120]}"
         raise DataError(what, where=str(path), expected="a whole file", hint="copy it again") from error
-    if found.columns.map(str).has_duplicates:
+    if table.columns.map(str).has_duplicates:
         raise DataError("two columns have one name", where=str(path), hint="rename one of them")
-    return found.set_axis(found.columns.map(str), axis=1)
+    return table.set_axis(table.columns.map(str), axis=1)
 
 
 def _format_cell(value: object) -> str:
@@ -459,8 +461,7 @@ def read_rows(path: Path, how: Reading = AS_IS) -> pd.DataFrame:
 
 
 def _count_question_rows(found: pd.DataFrame) -> int:
-    """Return the number of rows between names and answers that Qualtrics writes: the questions, and its internal
-    names."""
+    """Return the number of rows of questions and internal names that Qualtrics writes between names and answers."""
     marked = [any(cell.startswith('{"ImportId"') for cell in row) for row in found.head(2).to_numpy()]
     return 1 + marked.index(True) if True in marked else 0
 
@@ -525,25 +526,25 @@ def open_table(path: Path, how: Reading = AS_IS) -> Iterator[Rows]:
         or form.before.names
         or not EPOCHS.keys().isdisjoint(form.names)
     ):
-        found = read_columns(path, form.names, str(path), how)
-        yield Rows(form.names, len(found), lambda first, last: found.iloc[first:last])
+        chunk = read_columns(path, form.names, str(path), how)
+        yield Rows(form.names, len(chunk), lambda first, last: chunk.iloc[first:last])
         return
     count = count_rows(path, how).rows
     with _read(path, form, decimal=form.decimal, na_values=_NOTHING, iterator=True) as table:
-        at, rows = (0, 0), pd.DataFrame()
+        last_read, rows = (0, 0), pd.DataFrame()
 
         def read(first: int, last: int) -> pd.DataFrame:
-            nonlocal at, rows
-            if (first, last) != at:
+            nonlocal last_read, rows
+            if (first, last) != last_read:
                 with _name_parse_errors(path):
-                    found = _read_chunk(table, last - first)
-                    more = last == count and len(_read_chunk(table, 1))
-                if first != at[1] or len(found) != last - first or more:
+                    chunk = _read_chunk(table, last - first)
+                    has_more = last == count and len(_read_chunk(table, 1))
+                if first != last_read[1] or len(chunk) != last - first or has_more:
                     what = f"rows {first + 1} to {last} of {count} are not where its lines say"
                     expected = "a line for each row, and one rate of all columns"
                     raise DataError(what, where=str(path), expected=expected, hint=AGAIN)
-                found.columns = list(form.names)[: found.shape[1]]
-                at, rows = (first, last), found
+                chunk.columns = list(form.names)[: chunk.shape[1]]
+                last_read, rows = (first, last), chunk
             return rows
 
         yield Rows(form.names, count, read)
@@ -564,6 +565,7 @@ def count_rows(path: Path, how: Reading = AS_IS) -> Counted:
 
 @lru_cache(maxsize=1024)
 def _count(path: Path, how: Reading, _changed: int, _size: int) -> Counted:
+    """Return the number of rows; see `count_rows`. `_changed` and `_size` are keys of the cache."""
     form = find_dialect(path, how)
     rows, quoted, tabs, gaps = 0, False, form.separator == "\t", len(form.names) - 1
     short: list[int] = []

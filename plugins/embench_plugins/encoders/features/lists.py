@@ -86,6 +86,7 @@ def _compute_beats(starts: np.ndarray, nn: np.ndarray, duration_s: float) -> np.
 
 
 def _compute_time(nn: np.ndarray, differences: np.ndarray, duration_s: float) -> np.ndarray:
+    """Return the time-domain values of intervals `nn` (k,) in ms."""
     rate = 60_000.0 / nn
     sdnn = nn.std(ddof=1)
     sdsd = pnn50 = pnn20 = rmssd = np.nan
@@ -106,6 +107,7 @@ def _compute_time(nn: np.ndarray, differences: np.ndarray, duration_s: float) ->
 
 
 def _compute_frequency(starts: np.ndarray, nn: np.ndarray, duration_s: float) -> np.ndarray:
+    """Return the powers and peaks of the bands of intervals `nn` (k,) in ms, resampled evenly."""
     needed = {name: max(2.0 / (low or high), LEAST_SERIES_S) for name, (low, high) in BANDS.items()}
     if duration_s < LEAST_SERIES_S or len(nn) < 4:
         return np.full(len(FREQUENCY), np.nan)

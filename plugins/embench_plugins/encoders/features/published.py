@@ -35,8 +35,7 @@ LEAST_S = 5.0
 
 
 def compute_heart(x: np.ndarray, spans: Spans, *, clean: bool) -> np.ndarray:
-    """Return (n, 46) values of one channel `x` (T,). With `clean` it is filtered as an ECG; the code has no filter for
-    PPG."""
+    """Return (n, 46) values of one channel `x` (T,). With `clean` it is filtered as an ECG; PPG has no filter."""
 
     def compute(part: np.ndarray) -> np.ndarray:
         if clean:
