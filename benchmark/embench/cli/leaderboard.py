@@ -368,7 +368,8 @@ def ask_consent(runs: Sequence[Manifest], *, consent: bool, ethics: str | None) 
         The approval; None if no run is on own data.
 
     Raises:
-        UsageError: a statement is missing and cannot be asked for without a terminal; or no run requires consent.
+        UsageError: a statement is missing, and there is no terminal to ask on; the approval is not valid; or a
+            statement was made although no run is on own data.
     """
     from embench.records.record import is_own
 

@@ -42,7 +42,7 @@ class Feed(Protocol):
 
     @property
     def values(self) -> int:
-        """Number of bytes per row of video frames; 0 for other rows."""
+        """Number of values in a row of video frames, which is its number of bytes; 0 for rows of other data."""
 
     @property
     def present(self) -> np.ndarray:
@@ -62,7 +62,7 @@ class RowFeed(ABC):
 
     @property
     def values(self) -> int:
-        """Number of bytes per row of video frames; 0 for signals."""
+        """Number of values in a row of video frames, which is its number of bytes; 0 for signals."""
         return 0
 
     @property
@@ -83,7 +83,8 @@ class RowFeed(ABC):
 
     @abstractmethod
     def _cut(self, index: np.ndarray) -> Tensor:
-        """Return the windows at positions `index` (b,), normalised for signals. Unrecorded values are arbitrary."""
+        """Return the windows at positions `index` (b,): normalised signals (b, C, T), or frames (b, T, 3, H, W) uint8.
+        Values where nothing was recorded are arbitrary."""
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,7 @@ class ClipFeed(RowFeed):
 
     @property
     def values(self) -> int:
-        """Number of bytes per row."""
+        """Number of values in a row, which is its number of bytes."""
         return self.rows.length * math.prod(self.array.shape[1:])
 
 

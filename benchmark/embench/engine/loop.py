@@ -313,8 +313,9 @@ def _restore(module: nn.Module, optimiser: torch.optim.Optimizer, folder: Folder
 
 
 def write_checkpoint(content: Mapping[str, Any], folder: Folder, device: str) -> None:
-    """Write a checkpoint with the state of the random generators. Raises MachineError if the disk refuses."""
-    # The second state also serves MPS; its name is that in existing checkpoints.
+    """Write a checkpoint: the SHA-256 of the rest, then `content` with the states of the random generators. Raises
+    MachineError if the disk refuses."""
+    # `cuda_rng` is also the state of an MPS device. The key stays, because existing checkpoints have it.
     content = {**content, "rng": torch.get_rng_state(), "cuda_rng": machine.random_state(device)}
     buffer = io.BytesIO()
     torch.save(content, buffer)

@@ -178,13 +178,13 @@ def fit_target(
 def ridge_paths(
     X: np.ndarray, Y: np.ndarray, weight: np.ndarray, penalties: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return slopes (A, D, K) and offsets (A, K) of weighted ridge regressions of `Y` (n, K) on `X` (n, D), one for
-    each of the `penalties` (A,) (Hoerl and Kennard 1970). Offsets are not penalised."""
+    """Return slopes (P, D, K) and offsets (P, K) of weighted ridge regressions of `Y` (n, K) on `X` (n, D), one for
+    each of the `penalties` (P,) (Hoerl and Kennard 1970). Offsets are not penalised. `weight`: (n,) of the rows."""
     share = weight / weight.sum()
     x, y = share @ X, share @ Y
     root = np.sqrt(weight)[:, None]
     A, B = root * (X - x), root * (Y - y)
-    wide = A.shape[1] > A.shape[0]
+    wide = A.shape[1] > A.shape[0]  # more columns than rows: the smaller of the two Gram matrices is decomposed
     values, vectors = np.linalg.eigh(A @ A.T if wide else A.T @ A)
     turned = vectors.T @ (B if wide else A.T @ B)
     slopes = vectors @ (turned / (np.maximum(values, 0.0)[:, None] + penalties[:, None, None]))

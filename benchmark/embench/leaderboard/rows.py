@@ -227,15 +227,16 @@ def summarise_entry(entry: LeaderboardEntry) -> EntrySummary:
 def rank_rows(
     entries: Sequence[EntrySummary], target: str, load: LoadEntry = load_leaderboard_entry
 ) -> tuple[list[Row], Mapping[str, Ranking]]:
-    """Return the rows of one dataset, protocol and target, and ranking class -> ranking. Methods come first, sorted by
-    the primary metric, then confound-only models.
+    """Return the rows of one dataset, protocol and target, and a mapping from each ranking class to its ranking. Methods
+    come first, sorted by the primary metric, then confound-only models.
 
-    Ranks compare methods of one `get_ranking_class`. A row is not ranked, with the reason in `marks`, in these cases:
+    A rank compares methods with the same `get_ranking_class`. A row is not ranked, with the reason in `marks`, in these
+    cases:
 
     - Its protocol leaks, or its seeds are not those of the leaderboard.
     - It was pretrained on the test subjects or on unknown data.
     - Its primary metric is undefined, depends on a threshold or measures errors.
-    - Nothing confirms its confound-only models.
+    - Its confound-only models were not fitted again by anyone, and no other entry has the same ones.
     - Only its author has run it (see `LeaderboardEntry.ranked`).
 
     Where the primary metric is undefined, rows are sorted by the within-subject score.

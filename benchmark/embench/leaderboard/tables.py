@@ -327,7 +327,8 @@ def read_filter(text: str, known: Sequence[str]) -> Callable[[Fields], bool]:
 
 
 def _resolve_field(name: str, known: Sequence[str], option: str) -> str:
-    """Return a field by its name or its header in tables: `time_s` for `time`. Raises UsageError if it is unknown."""
+    """Return the name of the field with this name or this column header: `time_s` for the header `time`. Raises
+    UsageError if there is no such field. `option`: the option that names the field, for the error."""
     titles = {column.title: field for field, column in columns().items() if " " not in column.title}
     return titles.get(name, name) if name in titles else check_field(name, [*known, ENTRY], option)
 
@@ -475,8 +476,11 @@ def summarise(section: BoardSection) -> Summary:
 
 
 def get_support_key(section: BoardSection) -> tuple[object, ...]:
-    """Return the sort key by which leaderboards with the strongest support come first: with a primary metric, with an
-    answer given time and movement, with more *yes* than by chance, with a larger proportion of *yes*, more methods."""
+    """Return the sort key by which leaderboards with the strongest support come first.
+
+    The question is whether methods are associated with the label, given time and movement. In this order, leaderboards
+    come first that have a primary metric, that have an answer to the question, that have more methods with *yes* than
+    chance explains, that have a larger proportion of *yes*, and that have more methods."""
     count = section.associated
     proportion = count.adding / count.asked if count else 0.0
     by_chance = not (count and count.beyond_luck)

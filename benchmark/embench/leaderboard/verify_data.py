@@ -383,8 +383,8 @@ def find_board_differences(folder: Path, others: Iterable[Path]) -> list[str] | 
 
 
 def find_same_entry(folder: Path, others: Iterable[Path]) -> str | None:
-    """Return the id of another entry with the same method and exactly the same scores; None where there is none. Its
-    request may differ, since other code may do the same."""
+    """Return the id of another entry with the same method and exactly the same scores; None where there is none. The
+    requests of the two entries are not compared, since different requests can give the same scores."""
     run = read_manifest(folder)
     means = dict(list_means(read_scores(folder, run.entry)["scores"]))
     for path in others:

@@ -220,7 +220,8 @@ def forecast(
 
     Args:
         done: ids of finished stages.
-        known: id -> seconds of stages that train no network, as far as known."""
+        known: id -> expected seconds of unfinished stages that train no network, as far as known. These seconds are
+            included in `expected_s`."""
     measured = _measure_networks(graph.stages.values())
     waiting = [stage for id_, stage in graph.stages.items() if id_ not in done]
     return {

@@ -631,6 +631,7 @@ def check_mixed(method: Method, step: Pretraining, protocol: Protocol, cohorts: 
 
 
 def _make_site(protocol: Protocol, cohort: Cohort) -> Site:
+    """Return the dataset of a cohort as a place where networks are trained or tested under the protocol."""
     return Site(cohort.card.name, cohort.store, make_source_spec(protocol, cohort))
 
 

@@ -135,8 +135,9 @@ def _fold(index: int, parts: Mapping[str, list[str]]) -> Fold:
 
 
 def _indivisible_parts(protocol: Protocol, units: Sequence[Unit]) -> tuple[list[str], dict[str, int]]:
-    """Return the name of the part to which each unit belongs, and the size of each part. Folds never divide a part,
-    such as a group. Its size is the number of subjects of a group; otherwise 1."""
+    """Return the name of the part to which each unit belongs, and the size of each part. Folds never divide a part.
+    A part is a group of subjects, a recording, a stimulus or a unit, as the protocol states. The size of a group is the
+    number of its subjects; that of any other part is 1."""
     if protocol.split.by == "group":
         group_of = connected_groups(units)
         return [group_of[unit.subject] for unit in units], dict(Counter(group_of.values()))

@@ -187,7 +187,7 @@ class LabelRules(_Rules):
         return self
 
     def target(self, name: str) -> Target:
-        """Return the target of this name."""
+        """Build the target called `name` from these rules."""
         edges = self.edges or ()
         rule = LabelRule(self.aggregate, cut=self.cut, edges=edges, ties=self.ties or "low", centred=bool(self.centred))
         kind: KindName = self.kind or ("classes" if edges else "binary")

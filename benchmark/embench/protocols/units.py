@@ -337,8 +337,14 @@ class Placed:
         return several and any(not (math.isfinite(unit.start_s) or math.isfinite(unit.order)) for unit in units)
 
     def blocks(self, own: np.ndarray, block_s: float) -> np.ndarray:
-        """Return (k,) the number of the block of each of a subject's units, in order; -1 for units in no block.
-        `block_s`: length of a block if the subject has one recording without conditions."""
+        """Return (k,) the index of each unit's block, from 0; -1 for a unit without a raw label, if conditions decide.
+
+        A block is a run of consecutive units of the same condition, if raw labels are conditions. Otherwise it is a
+        recording; if the subject has only one, it is a span of it.
+
+        Args:
+            own: (k,) positions of one subject's units, in temporal order.
+            block_s: length in s of a span of the only recording."""
         units = [self.units[i] for i in own.tolist()]
         whole = [unit.recording for unit in units]
         if self.kind == "condition":

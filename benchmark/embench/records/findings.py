@@ -112,7 +112,7 @@ def _is_reason(value: Any) -> bool:
 
 
 def _is_plain(value: Any) -> bool:
-    """True for any JSON value, however nested. No sentence shows values of this kind."""
+    """Return True for any JSON value, however nested. It is used for evidence that no message of a finding contains."""
     if isinstance(value, Mapping):
         return all(isinstance(k, str) and _is_plain(v) for k, v in value.items())
     if isinstance(value, list | tuple):

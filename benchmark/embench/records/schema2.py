@@ -78,7 +78,7 @@ def translate_run(run: Mapping[str, Any]) -> dict[str, Any]:
         found["config"] = _with_query(found["config"], fusion)
     protocol = found.get("protocol")
     if isinstance(protocol, Mapping) and isinstance(protocol.get("gives_up"), Mapping):
-        leaks = {field: _leak(str(text)) for field, text in protocol["gives_up"].items()}
+        leaks = {field: _count_shared(str(text)) for field, text in protocol["gives_up"].items()}
         found["protocol"] = {**_renamed(protocol, {"gives_up": "leaks_by"}), "leaks_by": leaks}
     return found
 
@@ -108,8 +108,9 @@ def _with_query(config: Any, build: Mapping[str, Any]) -> Any:
 _SHARED = re.compile(r": (\d+) of (\d+) subjects and (\d+) of (\d+) recordings$")
 
 
-def _leak(text: str) -> dict[str, list[int]]:
-    """Return the test subjects and recordings that a split shares with training, and all of them, where counted."""
+def _count_shared(text: str) -> dict[str, list[int]]:
+    """Return how many test subjects and recordings a split shares with training, and how many there are, as
+    `{"subjects": [shared, all], "recordings": [shared, all]}`. Empty if the text states no numbers."""
     found = _SHARED.search(text)
     return {} if found is None else dict(zip(("subjects", "recordings"), _pairs(found.groups()), strict=True))
 

@@ -240,7 +240,7 @@ class Question:
     Args:
         higher, lower: the two states as nouns in a sentence: that of class 1, that of class 0.
         detail: description of the labels; empty if their origin says enough.
-        order: the common order of the states, as a clause; empty if it varied.
+        order: order in which all subjects went through the states, as a clause; empty if subjects' orders differ.
     """
 
     question: str

@@ -322,7 +322,12 @@ def _open_folder(runs: Path | None) -> Iterator[Path]:
 
 
 def _compare_plan(record: Record, run: Manifest, planned: Plan, result: Reproduction) -> None:
-    """Compare a plan of the entry's request with the entry; store faults, notes and tolerance in `result`."""
+    """Compare `planned`, a new plan made from the entry's request, with what the entry records. Faults, notes and the
+    tolerance are stored in `result`.
+
+    Args:
+        record: the entry. `run`: its manifest.
+    """
     recorded = {name: value for name, value in record.run["config"].items() if name != "request"}
     for difference in differences(recorded, json.loads(json.dumps(planned.config))):
         if difference.recorded == ABSENT:

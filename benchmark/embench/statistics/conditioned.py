@@ -310,7 +310,8 @@ def _count_compared_subjects(table: Pairs) -> int:
 
 
 def proportion_won_of_any(tables: Sequence[Pairs]) -> float | None:
-    """Return the mean over classes of the proportion won, however few comparisons there are; None without any."""
+    """Return the mean over classes of the proportion of comparisons won, even if a class has few comparisons; None if
+    no class has any. `tables`: one for each class."""
     shares = [table.wins.sum() / table.pairs.sum() for table in tables if table.pairs.any()]
     return float(np.mean(shares)) if shares else None
 

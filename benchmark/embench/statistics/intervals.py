@@ -237,7 +237,14 @@ def widen(estimate: Estimate, shared: float | None) -> Estimate:
 
 
 def jackknife_estimate(mean: float, without: np.ndarray, subjects: int, left_out: tuple[Reason, ...] = ()) -> Estimate:
-    """Return an estimate whose standard error and t interval come from the score without each group (G,)."""
+    """Return an estimate with the jackknife's standard error and t interval. It has neither if fewer than two groups
+    affect the score.
+
+    Args:
+        mean: the score of all subjects.
+        without: (G,) for each of the G groups of subjects, the score of all others; NaN if it does not affect the score.
+        subjects: number of subjects. `left_out`: reasons why some data are not included.
+    """
     error, df = jackknife_error(without)
     estimate = Estimate(mean, None, None, None, subjects, "jackknife", left_out, without=without)
     return with_interval(replace(estimate, std=error, groups=df + 1), error, df) if df else estimate

@@ -352,24 +352,25 @@ def make_block(name: str, study: Study) -> np.ndarray:
 
 
 def confound_models(name: str, study: Study) -> tuple[list[np.ndarray], Members, Smoothed]:
-    """Return the columns of the block `local` or `contact`, the models on them, and the spans over which predictions
-    are smoothed."""
+    """Return the columns (n, k) of the block `name`, the confound-only models that have these columns as input, and the
+    spans over which predictions of some of the models are smoothed. `name`: `local` or `contact`."""
     observed = study.observed
     return observed.local if name == "local" else make_context_block(observed.contact, study.sessions, name)
 
 
 def _with_models(name: str, study: Study) -> np.ndarray:
-    """Return the columns of a block, the predictions of models on them, and means of some predictions over the seconds
-    before and after a unit."""
+    """Return (n, k) the columns of the block `name`, the out-of-fold predictions of its confound-only models, and for
+    some models the mean prediction over spans before and after each unit. Published predictions are used if there are
+    any; otherwise, the models are fitted."""
     columns, members, smoothed = confound_models(name, study)
     predicted = published_predictions(study.cohort.store.name, published_key(name, study), list(members))
     predicted = predicted or predictions(members, study.y, study.target, study.parts, study.seed)
     smooth = [
-        standardise_all(study.sessions.mean(standardise_all(predicted[name]), before, after))
-        for name, spans in smoothed.items()
+        standardise_all(study.sessions.mean(standardise_all(predicted[model]), before, after))
+        for model, spans in smoothed.items()
         for before, after in spans
     ]
-    return np.hstack([*columns, *(standardise_all(predicted[name]) for name in members), *smooth])
+    return np.hstack([*columns, *(standardise_all(predicted[model]) for model in members), *smooth])
 
 
 def is_published(name: str, study: Study) -> bool:

@@ -134,7 +134,7 @@ class VideoMae(Encoder):
 
 
 def make_configuration(spec: InputSpec, build: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the sizes of a recipe's network, by transformers' names.
+    """Return the sizes of a recipe's network, by the names of the settings in the library `transformers`.
 
     Raises:
         UsageError: frames or pixels do not divide into cubes.
@@ -162,7 +162,7 @@ def load(kind: Any, folder: Path, wanted: Mapping[str, Any]) -> Any:
     """Return the network of transformers' class `kind` with the weights of a folder.
 
     Args:
-        wanted: sizes that the network needs to have, by transformers' names.
+        wanted: sizes that the network needs to have, by the names of the settings in `transformers`.
 
     Raises:
         UsageError: the weights are of another size than the recipe's. DataError: the folder holds no VideoMAE.

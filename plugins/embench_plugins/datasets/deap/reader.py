@@ -394,8 +394,12 @@ def _sort_by_trial(named: list[tuple[Path, re.Match[str]]]) -> Mapping[str, Mapp
 
 
 def _find_span(clip_s: float, duration_s: float) -> tuple[float, float] | None:
-    """Return the times, in seconds of a face video, at which a trial begins (3 s before it: -3) and ends. None if the
-    header states an implausible length."""
+    """Return the start and end of a trial, in seconds of its face video. The trial starts 3 s before the video, at -3.
+    None if the video's header states an implausible length.
+
+    Args:
+        clip_s: length of the video, as its header states it; 0 if unknown.
+        duration_s: length of the trial."""
     video_s = duration_s - BASELINE_S
     return (-BASELINE_S, video_s) if clip_s <= LONGEST_CLIP * video_s else None
 

@@ -114,7 +114,8 @@ EXPECTED = "sub-01/beh/sub-01_task-emotion_beh.tsv to sub-60"
 
 
 class Placed(NamedTuple):
-    """A trial with its position in the session, its part of an EDF file and its start; None without EDF files."""
+    """A trial, the part of an EDF file that is read, the trial's position in the session, and the start of that part in
+    s from the start of the first EDF file. The part and the start are None for a subject without EDF files."""
 
     trial: Trial
     shown: release.Shown | None

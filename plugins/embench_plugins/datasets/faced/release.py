@@ -585,7 +585,8 @@ class Original(Folder):
         return read_remarks(self._path(subject, "After_remarks.mat"))
 
     def channels(self, subject: str) -> Cohort:
-        """Return the channels that are known from the BIDS release. The unit is None: the EEG's file states it."""
+        """Return the channels that the BIDS release states, since this release does not list them. Their unit is None,
+        so that the unit in the EEG file applies."""
         return find_cohort(subject)._replace(unit=None)
 
     def list_findings(self, subject: str) -> Iterator[Finding]:
@@ -639,7 +640,8 @@ ADDRESS = "https://data.nemar.org/nm000112/v1.0.1/"
 signed one, which is valid for an hour."""
 EXPECTED = f"{Bids.expected}; or {Original.expected}"
 BAD = "sub-023"
-"""The subject whose EEG in the processed release has a standard deviation of about 26,010 uV; others have 8 uV."""
+"""The subject whose EEG in the processed release has a standard deviation of about 26,010 uV. That of the subjects with
+neighbouring numbers is 8 uV."""
 
 
 def list_downloads() -> tuple[Download, ...]:
@@ -675,7 +677,8 @@ def list_rating_findings(where: Path, rated: Sequence[tuple[int, tuple[float, ..
 
 
 def list_eeg_findings(where: Path, subject: str, sd: float | None) -> Iterator[Finding]:
-    """Yield findings on a subject's EEG, from its typical standard deviation `sd` in uV; None if it is missing."""
+    """Yield findings on a subject's EEG: that it is bad in the processed release, or that its typical standard deviation
+    `sd` in uV is implausible. `sd`: None if the EEG is missing."""
     if subject == BAD:
         what = "its EEG is bad in the processed release (standard deviation about 26,010 uV, 8 uV next to it)"
         here = "the EEG is not here" if sd is None else f"{sd:.3g} uV here"

@@ -433,7 +433,7 @@ def _draw_powers(
 
 
 def draw_patterns(seed: int, what: Literal["film", "emotion", "dimension"], names: Collection[str]) -> np.ndarray:
-    """Return a pattern (30, 5) with a mean square of 1 for each of `names`: (len(names), 30, 5)."""
+    """Return (len(names), 30, 5): for each name a pattern over 30 electrodes and 5 bands, with a mean square of 1."""
     rng = np.random.default_rng([seed, ("film", "emotion", "dimension").index(what)])
     drawn = rng.standard_normal((len(names), len(ELECTRODES), len(BANDS)))
     return np.asarray(drawn / np.sqrt((drawn**2).mean((1, 2), keepdims=True)))

@@ -149,7 +149,8 @@ def _make_response(seconds: float, rate: float) -> np.ndarray:
 
 
 def _make_wave(phase: np.ndarray, waves: np.ndarray) -> np.ndarray:
-    """Return a wave (T,) for a phase in cycles: per cycle, a sum of bells with mean 0 and variance 1."""
+    """Return a periodic signal (T,) at the phases `phase` (T,) in cycles. A cycle is a sum of N bells, shifted and
+    scaled to mean 0 and variance 1. `waves`: (N, 3) phase, width (proportion of a cycle) and height of each bell."""
     position, width, height = waves.T[:, :, None]
     cycle = (height * np.exp(-0.5 * (((_CYCLE - position + 0.5) % 1 - 0.5) / width) ** 2)).sum(0)
     cycle = (cycle - cycle.mean()) / cycle.std()
