@@ -249,8 +249,8 @@ def _is_scored(method: Any) -> bool:
 
 
 def _load_scored(method: Any, dataset: str, options: Mapping[str, Any]) -> Result:
-    """Return the result of a user's `method`, a finished run or predictions to score. Code named in the record of scored
-    predictions is trusted from now on (`remember_own`)."""
+    """Return the result of a user's `method`: a finished run, or predictions to score. Code that the record of scored
+    predictions names is trusted from now on (`remember_own`)."""
     if isinstance(method, Result):
         return load_user_result(method, dataset, options)
     with predictions_file(method) as path:

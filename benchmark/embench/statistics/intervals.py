@@ -242,7 +242,7 @@ def jackknife_estimate(mean: float, without: np.ndarray, subjects: int, left_out
 
     Args:
         mean: the score of all subjects.
-        without: (G,) for each of the G groups of subjects, the score of all others; NaN if it does not affect the score.
+        without: (G,) for each group of subjects the score of all others; NaN for groups that do not affect it.
         subjects: number of subjects. `left_out`: reasons why some data are not included.
     """
     error, df = jackknife_error(without)

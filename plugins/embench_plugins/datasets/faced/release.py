@@ -677,8 +677,8 @@ def list_rating_findings(where: Path, rated: Sequence[tuple[int, tuple[float, ..
 
 
 def list_eeg_findings(where: Path, subject: str, sd: float | None) -> Iterator[Finding]:
-    """Yield findings on a subject's EEG: that it is bad in the processed release, or that its typical standard deviation
-    `sd` in uV is implausible. `sd`: None if the EEG is missing."""
+    """Yield findings on a subject's EEG: it is bad in the processed release, or its typical standard deviation is
+    implausible. `sd`: this deviation in uV; None if the EEG is missing."""
     if subject == BAD:
         what = "its EEG is bad in the processed release (standard deviation about 26,010 uV, 8 uV next to it)"
         here = "the EEG is not here" if sd is None else f"{sd:.3g} uV here"
