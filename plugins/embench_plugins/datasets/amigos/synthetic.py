@@ -366,6 +366,7 @@ class _Body:
 
     @staticmethod
     def draw(rng: np.random.Generator) -> _Body:
+        """Draw one subject's body from `rng`."""
         typical = np.array(
             [[-0.17, 0.025, 0.12], [-0.035, 0.01, -0.1], [0, 0.012, 1], [0.035, 0.012, -0.25], [0.25, 0.045, 0.3]]
         )
