@@ -154,6 +154,8 @@ def _print_summary(sections: Sequence[BoardSection]) -> None:
 
 
 def _parse_columns(text: str | None, known: Sequence[str], output: Format) -> list[str]:
+    """Return the fields that the text of `--columns` names; all `known` fields for `all` and for None. Raises
+    UsageError for an unknown field."""
     from embench.leaderboard.tables import check_field
 
     if text is None or text.strip() == "all":
@@ -171,6 +173,13 @@ def _print_section(
     *,
     whole: bool,
 ) -> None:
+    """Print a leaderboard as text or Markdown: sentences, the table of methods, and that of confound-only models.
+
+    Args:
+        rows: (fields, row) of each entry and confound-only model.
+        chosen: the columns that the user named; None for the default columns.
+        metric: the metric that the user chose instead of the primary metric.
+        whole: whether all entries are printed."""
     from embench.leaderboard.tables import list_models
 
     methods = [each for each in rows if each[1].is_method]
@@ -307,7 +316,8 @@ def _get_column(name: str, scored: str, *, whole: bool) -> TableColumn:
 
 
 def _get_answer(row: Row, question: str) -> str:
-    """Return the answer to a question as a number with its interval; a dagger marks that another condition fails."""
+    """Return the answer to a question as a number with its interval. A dagger marks that another condition for *yes*
+    than the interval fails."""
     from embench.leaderboard.columns import columns
 
     text = columns()[question].text(row)
@@ -321,11 +331,13 @@ def _join_intervals(text: str) -> str:
 
 
 def _name_method(each: tuple[Any, Row]) -> str:
+    """Return the name of the method of a pair (fields, row), with its signals."""
     row = each[1]
     return row.name + (f" on {row.signals}" if row.signals else "")
 
 
 def _as_text(value: Any) -> str:
+    """Return the text of a table's cell; evidence levels are in words."""
     from embench.leaderboard.columns import as_text
     from embench.leaderboard.entries import LEVEL_NAMES
 
@@ -368,7 +380,8 @@ def ask_consent(runs: Sequence[Manifest], *, consent: bool, ethics: str | None) 
         The approval; None if no run is on own data.
 
     Raises:
-        UsageError: a statement is missing and cannot be asked for without a terminal; or no run requires consent.
+        UsageError: a statement is missing, and there is no terminal to ask on; the approval is not valid; or a
+            statement was made although no run is on own data.
     """
     from embench.records.record import is_own
 
@@ -563,6 +576,7 @@ def _count_by_status(checks: Sequence[EntryCheck]) -> str:
 
 
 def _attest(paths: Sequence[Path], checks: Sequence[EntryCheck], by: str, data_root: Path | None) -> None:
+    """Write an attestation by the person `by` for each entry below `paths` that failed no check."""
     from embench.leaderboard.entries import attest
     from embench.leaderboard.pull_request import (
         find_entry_folders,
@@ -646,6 +660,7 @@ def reproduce(
 
 
 def _print_reproduction(found: Reproduction) -> None:
+    """Print whether an entry was reproduced, with its faults, folds of a spot check, differences and notes."""
     if found.wrong:
         console.echo(f"not reproduced: {found.entry}", bold=True, colour="red")
         for wrong in found.wrong:

@@ -25,7 +25,7 @@ from embench.store import SignalArray, Store, derive
 
 
 def send(x: Tensor, device: str) -> Tensor:
-    """Copy `x` to the device, asynchronously only on CUDA."""
+    """Return a copy of `x` on the device; `x` itself if it is there. Only a copy to CUDA is asynchronous."""
     return x.to(device, non_blocking=device == "cuda")
 
 
@@ -42,7 +42,7 @@ class Feed(Protocol):
 
     @property
     def values(self) -> int:
-        """Number of bytes per row of video frames; 0 for other rows."""
+        """Number of values in a row of video frames, which is its number of bytes; 0 for rows of other data."""
 
     @property
     def present(self) -> np.ndarray:
@@ -62,7 +62,7 @@ class RowFeed(ABC):
 
     @property
     def values(self) -> int:
-        """Number of bytes per row of video frames; 0 for signals."""
+        """Number of values in a row of video frames, which is its number of bytes; 0 for signals."""
         return 0
 
     @property
@@ -83,7 +83,8 @@ class RowFeed(ABC):
 
     @abstractmethod
     def _cut(self, index: np.ndarray) -> Tensor:
-        """Return the windows at positions `index` (b,), normalised for signals. Unrecorded values are arbitrary."""
+        """Return the windows at positions `index` (b,): normalised signals (b, C, T), or frames (b, T, 3, H, W) uint8.
+        Values where nothing was recorded are arbitrary."""
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,7 @@ class ClipFeed(RowFeed):
 
     @property
     def values(self) -> int:
-        """Number of bytes per row."""
+        """Number of values in a row, which is its number of bytes."""
         return self.rows.length * math.prod(self.array.shape[1:])
 
 
@@ -319,9 +320,11 @@ class Data:
 
 
 def split(order: np.ndarray, present: np.ndarray, size: int) -> list[np.ndarray]:
-    """Cut row positions into batches of about `size` rows. Batch statistics need two rows, so no batch has exactly one
-    row, or exactly one row with some modality. Such a lonely row moves to another batch if possible; otherwise batches
-    are joined. A modality's only row in the whole stage stays alone.
+    """Return batches of about `size` rows: arrays (b,) of the row positions in `order`.
+
+    Batch statistics need two rows, so no batch has exactly one row, or exactly one row with some modality. A row that
+    is the only one of its kind moves to another batch. If that is impossible, two batches are joined. A modality's only
+    row in the whole stage stays alone.
 
     Args:
         order: (n,) row positions, shuffled.
@@ -345,8 +348,9 @@ def split(order: np.ndarray, present: np.ndarray, size: int) -> list[np.ndarray]
 
 
 def split_by_recording(order: np.ndarray, recording: np.ndarray, present: np.ndarray, size: int) -> list[np.ndarray]:
-    """Cut row positions into batches of whole recordings, each of at least `size` rows if possible. No batch has
-    exactly one row with some modality. Recordings are ordered by their first rows in `order` (n,).
+    """Return batches of whole recordings, of at least `size` rows each if possible: arrays (b,) of the row positions in
+    `order` (n,). No batch has exactly one row with some modality. Recordings are ordered by their first rows in
+    `order`.
 
     Args:
         recording: (rows,) recording of every row of the stage. `present`: as for `split`."""
@@ -363,7 +367,8 @@ def split_by_recording(order: np.ndarray, recording: np.ndarray, present: np.nda
 
 
 def _join_lonely_rows(parts: list[np.ndarray], present: np.ndarray) -> list[np.ndarray]:
-    """Join each batch that has exactly one row of some modality with the nearest batch that has the modality too."""
+    """Return the batches `parts`, arrays (b,) of row positions, of which some are joined: a batch with exactly one row
+    of some modality, and the nearest batch that has rows of this modality. `present`: as for `split`."""
     while True:
         counts = np.stack([present[part].sum(0) for part in parts]) if parts else np.zeros((0, 1), int)
         lonely = np.argwhere((counts == 1) & (counts.sum(0) > 1))
@@ -485,7 +490,7 @@ def _find_constant(values: np.ndarray, scaled: bool) -> np.ndarray:
 
 def _find_length_dependent(values: np.ndarray, recording: np.ndarray, length_s: Mapping[Any, float]) -> np.ndarray:
     """Return positions (k,) of the features in `values` (n, F) whose mean over a recording follows the recording's
-    length. Their correlation, or their rank correlation, exceeds `FOLLOWS_LENGTH`."""
+    length: the correlation of mean and length, or the rank correlation, exceeds `FOLLOWS_LENGTH`."""
     from scipy.stats import rankdata  # slow to import, and not needed if all stages are finished
 
     which, owner = np.unique(recording, return_inverse=True)

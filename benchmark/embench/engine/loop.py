@@ -41,7 +41,8 @@ def count_flops(model: Model, data: Data, train: np.ndarray) -> int:
 
 @contextmanager
 def _in_plain_operations() -> Iterator[None]:
-    """Run attention and Transformer layers as plain matrix products, since torch does not count their fused kernels."""
+    """Run attention and Transformer layers as plain matrix products inside this context, since torch does not count the
+    operations of fused kernels."""
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
@@ -117,7 +118,8 @@ def rate_at(recipe: Recipe, epoch: float) -> float:
 
 @dataclass
 class FitState:
-    """State of training, all of which a checkpoint stores."""
+    """State of training, all of which a checkpoint stores: the number of finished epochs; loss, epoch and weights of
+    the best epoch; and the figures of each epoch."""
 
     epoch: int = 0
     best_loss: float = math.inf
@@ -137,7 +139,7 @@ def fit(
     seed: int,
     epoch_ended: Callable[[int], None] | None = None,
 ) -> FitState:
-    """Train `module` in place and leave it with the weights that the recipe selects.
+    """Train `module` in place and leave it with the weights that the recipe selects. Return the final state.
 
     Args:
         objective: batch -> (loss, named figures), for training and validation rows.
@@ -299,11 +301,14 @@ def _validate(module: nn.Module, objective: LossFunction, data: Data, batches: l
 def _save_checkpoint(
     module: nn.Module, optimiser: torch.optim.Optimizer, state: FitState, folder: Folder, device: str
 ) -> None:
+    """Write a checkpoint of the module, the optimiser and the state of training. Raises MachineError."""
     content = {"module": module.state_dict(), "optimiser": optimiser.state_dict(), "state": vars(state)}
     write_checkpoint(content, folder, device)
 
 
 def _restore(module: nn.Module, optimiser: torch.optim.Optimizer, folder: Folder, device: str) -> FitState:
+    """Load the checkpoint in `folder` into the module and the optimiser. Return the state of training that it stores,
+    or the initial state if there is no checkpoint."""
     content = read_checkpoint(folder, device)
     if content is None:
         return FitState()
@@ -313,8 +318,9 @@ def _restore(module: nn.Module, optimiser: torch.optim.Optimizer, folder: Folder
 
 
 def write_checkpoint(content: Mapping[str, Any], folder: Folder, device: str) -> None:
-    """Write a checkpoint with the state of the random generators. Raises MachineError if the disk refuses."""
-    # The second state also serves MPS; its name is that in existing checkpoints.
+    """Write a checkpoint: the SHA-256 of the rest, then `content` with the states of the random generators. Raises
+    MachineError if the disk refuses."""
+    # `cuda_rng` is also the state of an MPS device. The key stays, because existing checkpoints have it.
     content = {**content, "rng": torch.get_rng_state(), "cuda_rng": machine.random_state(device)}
     buffer = io.BytesIO()
     torch.save(content, buffer)
@@ -323,7 +329,8 @@ def write_checkpoint(content: Mapping[str, Any], folder: Folder, device: str) ->
 
 
 def read_checkpoint(folder: Folder, device: str) -> dict[str, Any] | None:
-    """Read a checkpoint and restore the random generators; None if it is missing or damaged."""
+    """Return the content of a checkpoint, after restoring the random generators; None if the file is missing, or if it
+    is damaged and was removed."""
     path = folder.file(CHECKPOINT)
     if not path.is_file():
         return None

@@ -178,13 +178,13 @@ def fit_target(
 def ridge_paths(
     X: np.ndarray, Y: np.ndarray, weight: np.ndarray, penalties: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return slopes (A, D, K) and offsets (A, K) of weighted ridge regressions of `Y` (n, K) on `X` (n, D), one for
-    each of the `penalties` (A,) (Hoerl and Kennard 1970). Offsets are not penalised."""
+    """Return slopes (P, D, K) and offsets (P, K) of weighted ridge regressions of `Y` (n, K) on `X` (n, D), one for
+    each of the `penalties` (P,) (Hoerl and Kennard 1970). Offsets are not penalised. `weight`: (n,) of the rows."""
     share = weight / weight.sum()
     x, y = share @ X, share @ Y
     root = np.sqrt(weight)[:, None]
     A, B = root * (X - x), root * (Y - y)
-    wide = A.shape[1] > A.shape[0]
+    wide = A.shape[1] > A.shape[0]  # more columns than rows: the smaller of the two Gram matrices is decomposed
     values, vectors = np.linalg.eigh(A @ A.T if wide else A.T @ A)
     turned = vectors.T @ (B if wide else A.T @ B)
     slopes = vectors @ (turned / (np.maximum(values, 0.0)[:, None] + penalties[:, None, None]))
@@ -211,7 +211,8 @@ def _code_labels(target: Target, labels: np.ndarray) -> np.ndarray:
 
 
 def _split_subjects(subjects: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield positions of rows to fit to and of held-out subjects' rows, for each part; nothing for a single subject."""
+    """Yield two arrays of row positions for each part of the subjects: the rows of all other subjects, to fit to, and
+    the rows of this part, which are held out. Yield nothing for a single subject. `subjects`: (n,) of the rows."""
     from sklearn.model_selection import GroupKFold
 
     parts = min(HELD_OUT_PARTS, len(np.unique(subjects)))
@@ -230,6 +231,7 @@ def _fit_logit_scale(decisions: np.ndarray, labels: np.ndarray, weight: np.ndarr
     truth = smoothed[labels.astype(int)][:, 1:] if K == 1 else smoothed[labels.astype(int)]
 
     def loss(free: np.ndarray) -> tuple[float, Any]:
+        """Return the cross-entropy of the parameters `free` (1 + K,), scaled slope and offsets, and its gradient."""
         logits = free[0] / spread * decisions + free[1:]
         if K == 1:
             each, p = np.logaddexp(0, logits) - truth * logits, expit(logits)
@@ -259,7 +261,8 @@ _hidden: Callable[[Output], Tensor] = attrgetter("hidden")
 
 
 class Decisions(nn.Module):
-    """Module from a unimodal network's output to probabilities of its targets, or values in the labels' unit."""
+    """Module from a unimodal network's output to the scores of its targets: probabilities of classes, or values in the
+    labels' measurement unit."""
 
     def __init__(self, outputs: OutputSpec, scale: ValueScale | None) -> None:
         super().__init__()
@@ -271,8 +274,8 @@ class Decisions(nn.Module):
 
 
 class HiddenEncoder(nn.Module):
-    """A fitted unimodal network as a frozen encoder without dropout. Its single token is `read(output of the head)` (B,
-    H), by default the head's hidden layer."""
+    """A fitted unimodal network as a frozen encoder without dropout. The encoder's single token (B, H) is `read(output
+    of the head)`, by default the head's hidden layer."""
 
     def __init__(
         self,
@@ -292,7 +295,7 @@ class HiddenEncoder(nn.Module):
         return TokenSpec(1, self.width, False, self.width)
 
     def train(self, mode: bool = True) -> HiddenEncoder:
-        """Keep the module in evaluation mode, whatever `mode` is."""
+        """Keep the module in evaluation mode, whatever `mode` is, and return it."""
         return super().train(False)
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tokens:
@@ -351,7 +354,8 @@ def check_module(part: Part, built: Any) -> nn.Module:
 
 
 def build_unimodal(modalities: Mapping[str, Part], specs: Mapping[str, InputSpec], outputs: OutputSpec) -> Model:
-    """Build a model of one encoder and its head, with random weights."""
+    """Build a model of one encoder and a head, with random weights. The head is the encoder plugin's, or a linear one
+    if the recipe adapts by ridge regression."""
     encoders, tokens = build_encoders(modalities, specs)
     (m,) = modalities
     if modalities[m].recipe.adapt == "ridge":
@@ -395,8 +399,9 @@ def build_fusion_module(fusion: Part, tokens: Mapping[str, TokenSpec], outputs: 
 def hidden_encoder(
     root: Path, stage_id: str, inputs: str = "hidden", channels: Mapping[str, tuple[str, ...]] | None = None
 ) -> tuple[HiddenEncoder, dict[str, InputSpec]]:
-    """Return the network of a fitted unimodal stage as a frozen encoder, and its input specs. Its token is the hidden
-    layer, or the prediction if `inputs` is `decisions`. `channels`: see `load_model`. ValueError: there is no head."""
+    """Return the network of a fitted unimodal stage as a frozen encoder, and the network's input specs. The encoder's
+    token is the hidden layer, or the prediction if `inputs` is `decisions`. `channels`: see `load_model`. Raises
+    ValueError if the stage is not unimodal."""
     model, specs, fitted = load_model(root, stage_id, channels=channels)
     (m,) = specs
     if model.head is None:
@@ -505,7 +510,8 @@ def load_model(
 
 
 def _load_weights(model: Model, file: Path, specs: Mapping[str, InputSpec]) -> None:
-    """Load a model's weights. Raises PluginError if that changes which channels its encoders pick."""
+    """Load the weights in `file` into a model. Raises PluginError if encoders then pick other channels than before.
+    `specs`: modality -> input spec of the encoder."""
     picked = {m: picked_channels(encoder, specs[m].channels) for m, encoder in model.encoders.items()}
     model.load_state_dict(load_file(file))
     for m, encoder in model.encoders.items():
@@ -518,7 +524,8 @@ def _load_weights(model: Model, file: Path, specs: Mapping[str, InputSpec]) -> N
 
 
 def _select_channels(spec: InputSpec, channels: tuple[str, ...] | None) -> InputSpec:
-    """Return the spec with these channels; unchanged if `channels` is None, or if the encoder does not read signals."""
+    """Return the spec with `channels` in place of its channels; the spec itself if `channels` is None or if the encoder
+    does not read signals."""
     if channels in (None, spec.channels) or spec.rate is None:
         return spec
     return replace(spec, channels=channels, shape=(len(channels), *spec.shape[1:]))
@@ -547,11 +554,15 @@ def match_names(
     where: str,
     hint: str | None = None,
 ) -> list[str]:
-    """Return the names of pretrained tensors that can initialise a network's tensors. `own`, `given`: name -> shape of
-    the network's tensors, and of the pretrained ones. `part`: initialise only this part, such as `fusion`.
+    """Return the names of pretrained tensors that can initialise a network's tensors.
+
+    Args:
+        own: name -> shape of the network's tensors. `given`: name -> shape of the pretrained tensors.
+        part: initialise only this part, such as `fusion`; None for the whole network.
+        where: location of the weights, for errors. `hint`: what to do about a tensor of another shape.
 
     Raises:
-        UsageError: there is no such tensor, or one has another shape. `hint` says what to do then."""
+        UsageError: no pretrained tensor can initialise the part, or a tensor has another shape."""
     prefix = f"{part}." if part else ""
     names = [name for name in given if name.startswith(prefix) and is_transferred(name) and name in own]
     if not names:
@@ -595,12 +606,14 @@ class Site:
 
 
 def input_spec(site: Site, m: str, part: Part) -> InputSpec:
-    """Return the spec of an encoder's input at a site, from a recording. Raises DataError if none has modality `m`."""
+    """Return the spec of an encoder's input at a site, from a recording with the modality `m`. Raises DataError if no
+    recording has it. The result is cached."""
     key = (_input_spec, site.store, site.source, m, part.name, part.code, digest(part.recipe.to_mapping()))
     return cached_call(key, lambda: _input_spec(site, m, part))
 
 
 def _input_spec(site: Site, m: str, part: Part) -> InputSpec:
+    """Return the spec as `input_spec` does, without a cache."""
     encoder, store = load_encoder(part), site.store
     length_s = view_length(require_view(encoder, part.name), site.source.longest_s, site.source.shortest_s)
     if encoder.reads == "clips":

@@ -38,10 +38,13 @@ class Conversion:
     Args:
         layout: name of the file's format, for readers.
         tensors: weights by their names in the target network.
-        encoders: modality -> name of the encoder plugin, for weights that `--pretrained` takes.
-        fusion: name of the fusion plugin, if the file has its weights. `pretrainer`: plugin for its pretext task.
+        encoders: modality -> name of the encoder plugin that loads the weights. If there is any, `--pretrained` takes
+            the weights; if there is none, they are a library's network, and the recipe field `setting` takes them.
+        fusion: name of the fusion plugin, if the weights include a fusion's.
+        pretrainer: name of the plugin for the pretext task on which the weights were trained, if there is one.
         recipe: name of the recipe with the network's sizes.
-        config: configuration of a library's network. `setting`: field of a recipe that names such weights.
+        config: content of the `config.json` of a library's network; None for other networks.
+        setting: recipe field that takes the folder of a library's network; None for `encoder.build.weights`.
         seen: training data of the weights; empty if unknown."""
 
     layout: str

@@ -158,7 +158,7 @@ def format_method(parts: Sequence[str], pretrainers: Sequence[str] = ()) -> str:
 
 
 def _shorten(difference: str) -> str:
-    """Shorten a difference between runs to whole words within `_BRIEF` characters."""
+    """Return a difference between runs, shortened to whole words within `_BRIEF` characters."""
     if difference.startswith("--set"):
         return "changed settings"
     return difference if len(difference) <= _BRIEF else f"{difference[:_BRIEF].rpartition(' ')[0]} ..."
@@ -282,7 +282,8 @@ class Column:
 
 
 def as_text(value: Any, between: str = ", ") -> str:
-    """Format a value as text: lists with `between` between their items, `yes` and `no`, empty for None."""
+    """Return a value as a text: `yes` or `no` for a truth value, an empty text for None, and the items of a list joined
+    by `between`."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list | tuple):
@@ -299,14 +300,21 @@ def _make_column(
     title: str = "",
     number: bool = False,
 ) -> Column:
-    """Make a column. By default, its value is the attribute `name` of `Row`, its text the value, its title `name`."""
+    """Return a column.
+
+    Args:
+        name: name of the column. `about`: description of the column.
+        value: function from a row to the column's value; default: the attribute `name` of `Row`.
+        text: function from a row to the text of the cell; default: the value as a text.
+        title: header of the column; default: `name` in words.
+        number: whether values are numbers."""
     get_value: Callable[[Row], Any] = value or attrgetter(name)
     cell = text or (lambda row: as_text(get_value(row)))
     return Column(name, title or name.replace("_", " "), about, get_value, cell, number)
 
 
 def _make_method_column(*args: Any, **options: Any) -> Column:
-    """Make a column that is empty for confound-only models; for the arguments see `_make_column`."""
+    """Return a column that is empty for confound-only models; for the arguments see `_make_column`."""
     column = _make_column(*args, **options)
     return replace(
         column,
@@ -318,7 +326,8 @@ def _make_method_column(*args: Any, **options: Any) -> Column:
 def _make_score_columns(
     name: str, about: str, score: Callable[[Row], Score | None], text: Callable[[Row], str]
 ) -> list[Column]:
-    """Make the columns of a score and of the two ends of its interval."""
+    """Return three columns: a score, and the two ends of the score's interval. `text`: function from a row to the text
+    of the score."""
 
     def make_getter(field: str) -> Callable[[Row], Any]:
         return lambda row: getattr(score(row), field, None)
@@ -331,7 +340,8 @@ def _make_score_columns(
 
 
 def _make_metric_columns(name: str) -> list[Column]:
-    """Make the columns of a secondary metric; tables show its score without the interval."""
+    """Return the columns of a secondary metric and of the ends of the interval. Tables show the score without
+    interval."""
 
     def format_mean(row: Row) -> str:
         score = row.get_score(name)
@@ -341,7 +351,7 @@ def _make_metric_columns(name: str) -> list[Column]:
 
 
 def _format_ranks(row: Row) -> str:
-    """Return the possible ranks of a row, or why it has none; empty for confound-only models."""
+    """Return the possible ranks of a row, such as `2-4`, or why the row has no rank; empty for confound-only models."""
     if row.rank is None:
         return f"({', '.join(row.marks)})" if row.is_method else ""
     best, worst = row.rank
@@ -349,7 +359,8 @@ def _format_ranks(row: Row) -> str:
 
 
 def _format_answer(row: Row, question: str) -> str:
-    """Return an answer with its evidence. The answer on chance has none: the column `score` shows it."""
+    """Return the answer of a row to a question, with the evidence. The answer to the question `chance` comes without
+    evidence, since the column `score` shows it."""
     answer = row.answers.get(question)
     if answer is None:
         return ""
@@ -359,7 +370,7 @@ def _format_answer(row: Row, question: str) -> str:
 
 
 def _make_question_column(name: str, title: str, about: str) -> Column:
-    """Make the column of the answers to the question `name`."""
+    """Return the column of the answers to the question `name`."""
     return _make_method_column(
         name, about, lambda row: row.format_answer(name) or None, lambda row: _format_answer(row, name), title=title
     )
@@ -383,7 +394,8 @@ def _format_evaluations(row: Row) -> str:
 
 
 def _make_cost_column(name: str, title: str, about: str) -> Column:
-    """Make the column of a field of `CostPart`; `title` is also its name in `format_cost`."""
+    """Return the column of a cost. `name`: of the column. `title`: header of the column, and the name of this cost in
+    the result of `format_cost`."""
     recorded = {"time_s": "wall_seconds", "memory_mb": "peak_memory_mb"}.get(name, name)
 
     def text(row: Row) -> str:

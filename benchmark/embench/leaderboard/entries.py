@@ -159,6 +159,8 @@ class Attestation(BaseModel):
 
     @model_validator(mode="after")
     def _fits_its_level(self) -> Self:
+        """Return the attestation. Raises ValueError if a spot check lacks a field, or another level has one of its
+        fields."""
         # A spot check has all of these fields, every other attestation none; version 1 lacks those of `drawn`.
         drawn = [self.nonce and self.nonce.source, self.nonce and self.nonce.time, self.total] * (self.version > 1)
         if {each is not None for each in (self.nonce, self.stages, *drawn)} != {self.level == "spot_checked"}:
@@ -169,7 +171,7 @@ class Attestation(BaseModel):
 
 
 class FoundAttestation(NamedTuple):
-    """An attestation that was read from a file; `stale` is the reason why it no longer counts, else empty."""
+    """An attestation that was read from a file. `stale`: why the attestation no longer counts; empty if it counts."""
 
     path: Path
     attestation: Attestation
@@ -177,7 +179,7 @@ class FoundAttestation(NamedTuple):
 
 
 def read_attestations(folder: Path, run: Manifest) -> list[FoundAttestation]:
-    """Read the attestations of the entry in `folder`, sorted by file name.
+    """Return the attestations of the entry in `folder`, sorted by file name.
 
     Raises:
         DataError: a file breaks its schema. CheckFailed: a file name does not match its content, or the stages of a
@@ -245,7 +247,8 @@ def check_name(by: str) -> str:
 
 
 def is_attested_by(folder: Path, by: str, level: Level) -> bool:
-    """True if this person attests the current entry at this level or a higher one; False if a file cannot be read."""
+    """Return True if the person `by` attests the current content of the entry at this level or a higher one. Return
+    False if a file cannot be read."""
     with suppress(EmbenchError):
         valid = [f.attestation for f in read_attestations(folder, read_manifest(folder)) if not f.stale]
         return any(a.by == by and LEVELS.index(a.level) >= LEVELS.index(level) for a in valid)
@@ -282,18 +285,18 @@ def name_attestation(protocol: str, entry: str, by: str) -> str:
 
 
 def hash_entry(folder: Path, run: Manifest) -> str:
-    """Compute the SHA-256 of an entry's whole content: its own files and the files that it shares."""
+    """Return the SHA-256 of an entry's whole content: of the files in the entry's folder and of the shared files."""
     return hash_content(folder, shared_files(folder, run.entry) if run.entry else ())
 
 
 def hash_content(folder: Path, shared: Iterable[Path]) -> str:
-    """Compute the digest of an entry from its folder and the paths of its shared files."""
+    """Return the digest of an entry from the entry's folder and the paths of the shared files."""
     own = [path for path in sorted(folder.iterdir()) if path.is_file()]
     return hash_contents((*own, *shared))
 
 
 def hash_contents(paths: Iterable[Path]) -> str:
-    """Compute the SHA-256 of files' names and contents."""
+    """Return the SHA-256 of the names and contents of files. A missing file counts as missing."""
     digest = hashlib.sha256()
     for path in paths:
         digest.update(f"{path.name} {_hash_file(path) if path.is_file() else 'missing'}\n".encode())
@@ -316,7 +319,8 @@ def pick_stages(digest: str, nonce: str, count: int, stages: Sequence[PickedFold
 
 
 def _hash_file(path: Path) -> str:
-    """Compute the SHA-256 of a file, cached until its size or times change: entries share most of their files."""
+    """Return the SHA-256 of a file. It is cached until the file's size or times change, since entries share most of
+    their files."""
     status = path.stat()
     return _hash_file_cached(path, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
@@ -327,7 +331,7 @@ def _hash_file_cached(path: Path, _size: int, _modified: int, _changed: int) -> 
 
 
 def read_attestation(path: Path) -> Attestation:
-    """Read an attestation's file. Raises DataError where it breaks its schema."""
+    """Return the attestation in a file. Raises DataError if the content breaks the schema of attestations."""
     try:
         content = parse_json(read_text(path, 1 << 16))
     except (OSError, ValueError) as error:
@@ -562,12 +566,12 @@ class LeaderboardEntry:
         return list(self.scores.primary_metrics)
 
     def score(self, target: str, metric: str) -> Score | None:
-        """The method's score, None where it is undefined or was not computed."""
+        """Return the method's score on a target; None if the score is undefined or was not computed."""
         return self.scores.get_score(target, metric)
 
 
 def load_entries(root: Path) -> list[LeaderboardEntry]:
-    """Load all entries below `root`/<dataset>/<protocol>/<run-id>/, sorted by these names.
+    """Return all entries below `root`/<dataset>/<protocol>/<run-id>/, sorted by these names.
 
     Raises:
         DataError: an entry is damaged, or lies in a folder of another dataset, protocol or run. CheckFailed: an entry
@@ -582,7 +586,8 @@ def list_entry_folders(root: Path) -> list[Path]:
 
 
 def load_leaderboard_entry(folder: Path) -> LeaderboardEntry:
-    """Load the entry in `folder`, which is <board>/<protocol>/<run-id>. Raises the errors of `load_entries`."""
+    """Return the entry in `folder`, whose path ends with <board>/<protocol>/<run-id>. Raises the errors of
+    `load_entries`."""
     run = read_manifest(folder)
     scores, audit = read_scores(folder, run.entry), audits.read_audit(folder)
     named = board_name(run.dataset.name), run.protocol.name, run.id
@@ -605,8 +610,11 @@ def load_leaderboard_entry(folder: Path) -> LeaderboardEntry:
 
 
 def load_run(folder: Path, *, redacted: bool = True) -> LeaderboardEntry:
-    """Load a finished run as an entry, whether or not it may be published. If `redacted`, remove the parts that an
-    entry with withheld labels lacks. Raises DataError, or CheckFailed where a file was edited."""
+    """Return a finished run as an entry, whether or not the run may be published. Raises DataError, or CheckFailed if a
+    file was edited.
+
+    Args:
+        redacted: whether parts that reveal labels are removed if the labels are withheld, as in a published entry."""
     run, scores, audit = read_manifest(folder), read_scores(folder), audits.read_audit(folder)
     if redacted and run.card.labels_public != "yes":
         scores, audit = Scores(redact_scores(scores)), audit and redact_audit(audit)
@@ -650,7 +658,8 @@ class SummandsPart(BaseModel):
 
 
 def read_summands(folder: Path) -> Any:
-    """Read an entry's file of contributions; empty where there is none. Raises DataError where it is damaged."""
+    """Return the content of an entry's file of contributions; empty if there is no such file. Raises DataError if the
+    file is damaged."""
     path = folder / SUMMANDS_FILE
     try:
         content = parse_json(read_text(path)) if path.is_file() else {}

@@ -135,11 +135,13 @@ def check_history(boards: Path, earlier: Path) -> Iterator[EntryCheck]:
 
 
 def _read_bytes(path: Path) -> bytes | None:
+    """Return the content of a file; None if there is no such file."""
     return path.read_bytes() if path.is_file() else None
 
 
 def _compare_with_others(name: str, now: Mapping[str, Path], before: Mapping[str, Path]) -> EntryCheck:
-    """Compare a new entry with the earlier entries of its leaderboard; if there are none, with the other new ones."""
+    """Return the result of comparing a new entry with the earlier entries of its leaderboard; if there are none, with
+    the other new entries. `now`, `before`: name -> folder of all current entries, and of all earlier ones."""
     new_entry, board = now[name], f"{name.rpartition('/')[0]}/"
     of_board = {each: folder for each, folder in now.items() if each.startswith(board)}
     others = [folder for each, folder in sorted(of_board.items()) if each in before]
@@ -173,7 +175,10 @@ def _explain_refusal(folder: Path) -> str:
 
 
 def _describe_change(now: Path | None, before: Path) -> str:
-    """Describe how an earlier entry or its attestations were changed or deleted; empty where they were not."""
+    """Return in words how an earlier entry or its attestations were changed or deleted; empty if they were not.
+
+    Args:
+        now: current folder of the entry; None if it was deleted. `before`: folder in the earlier state."""
     if now is None:
         return "the entry was deleted"
     if hash_entry_or_place(now) != hash_entry_or_place(before):
@@ -210,7 +215,7 @@ ENTRY_FILES = frozenset(
 
 @dataclass(frozen=True)
 class _CheckedEntry:
-    """An entry that is checked. Its parts are read when a check needs them, once."""
+    """An entry that is checked. Each part of the entry is read once, when a check needs it first."""
 
     folder: Path
     data_root: Path | None
@@ -245,6 +250,7 @@ def _check_texts(checked: _CheckedEntry) -> Iterator[str]:
 
 
 def _check_files(checked: _CheckedEntry) -> Iterator[str]:
+    """Yield a message for each file in an entry's folder that is not a regular file of an entry."""
     for path in sorted(checked.folder.iterdir()):
         if path.name not in ENTRY_FILES:
             yield f"{path.name} is not a file of an entry"
@@ -253,28 +259,33 @@ def _check_files(checked: _CheckedEntry) -> Iterator[str]:
 
 
 def _check_form(checked: _CheckedEntry) -> Iterator[str]:
-    """Check that an entry can be read, is in its place and may be published, and that withheld labels stay hidden."""
+    """Yield a message for each content that names files on the author's machine. Raises an error if the entry cannot be
+    read, is not in its place, may not be published, or reveals labels that are withheld."""
     for name, content in {"scores.json": checked.entry.scores, AUDIT_FILE: checked.entry.audit}.items():
         if places := private_fields(content):
             yield f"{name} names files that nobody else has: {', '.join(places[:3])}"
 
 
 def _check_contents(checked: _CheckedEntry) -> _Outcome:
-    """Check that an entry's tables can be read, and that its shared files exist and match their names."""
-    _ = checked.record  # reading it compares them
+    """Return no fault. Raises an error if the entry's tables cannot be read, or if a shared file does not exist or does
+    not match its name."""
+    _ = checked.record  # reading the record compares the files with their names
     return []
 
 
 def _with_record(check: Callable[[Any], Iterable[str]]) -> _Check:
+    """Return a check of entries from a check of records."""
     return lambda checked: check(checked.record)
 
 
 def _with_run(check: Callable[[Any], Iterable[str]]) -> _Check:
+    """Return a check of entries from a check of the content of `run.yaml`."""
     return lambda checked: check(checked.record.run)
 
 
 def _with_labels(check: Callable[[_CheckedEntry, Labels], Iterable[str]], missing: str = ONLY_REPRODUCIBLE) -> _Check:
-    """Wrap a check that needs the entry's labels; `missing` is the reason without them."""
+    """Return a check of entries from a check that needs labels. `missing`: why the check is not possible for an entry
+    without labels."""
 
     def check_with_labels(checked: _CheckedEntry) -> _Outcome:
         labels = checked.record.labels
@@ -286,10 +297,10 @@ def _with_labels(check: Callable[[_CheckedEntry, Labels], Iterable[str]], missin
 def _with_data(
     check: Callable[[Manifest, Record, Cohort], list[str]], part: str | None = None, *, redacted: bool = False
 ) -> _Check:
-    """Wrap a check that compares an entry with the data on this machine.
+    """Return a check of entries from a check that compares an entry with the data on this machine.
 
     Args:
-        part: key of scores.json; the check applies to entries that have it.
+        part: key of scores.json: the check applies only to entries with this key; None if it applies to all.
         redacted: whether the check is possible for entries without labels.
     """
 
@@ -306,6 +317,7 @@ def _with_data(
 
 
 def _check_labels(checked: _CheckedEntry) -> _Outcome:
+    """Return differences between the entry's labels, or their HMAC, and the labels of the data on this machine."""
     return _with_data(
         lambda run, record, cohort: find_wrong_labels(checked.folder, run, record, cohort, checked.data_root),
         redacted=True,
@@ -313,25 +325,27 @@ def _check_labels(checked: _CheckedEntry) -> _Outcome:
 
 
 def _check_release(checked: _CheckedEntry) -> _Outcome:
-    """Check that an entry's raw files are of a known release, or that others have them too."""
+    """Return no fault if the entry's raw files are of a known release or others have the same files; Undefined if
+    neither holds."""
     if checked.run.dataset.files is None:
         return None
     return [] if checked.entry.files_known else Undefined(UNKNOWN_FILES)
 
 
 def _check_audit(checked: _CheckedEntry) -> _Outcome:
+    """Return the faults of the entry's audit; Undefined if the entry was not audited."""
     if checked.entry.audit is None:
         return Undefined("the entry was not audited")
     return list(find_wrong_audit(checked.entry.audit, checked.run, checked.entry.scores))
 
 
 def _check_binding(checked: _CheckedEntry) -> _Outcome:
-    """Compare the digests in the audit with the entry's files."""
+    """Return differences between the digests in the audit and the entry's files; None if the entry was not audited."""
     return None if checked.entry.audit is None else find_wrong_digests(checked.entry.audit, checked.record)
 
 
 def _check_evaluation_log(checked: _CheckedEntry) -> _Outcome:
-    """Compare the recorded counts of evaluations with the ledger on this machine."""
+    """Return differences between the recorded counts of evaluations and the ledger on this machine."""
     run = checked.run
     if run.ledger is None or not isinstance(run.test_evaluations, dict):
         return Undefined("the record has no digest of the evaluation log")

@@ -79,8 +79,9 @@ _FORGOTTEN_S = 30 * 86400
 
 
 def find_cache_file(kind: str, *names: str) -> Path:
-    """Return the path of a cache file; it depends on its `kind`, the `names` of its inputs, and the current code. When
-    the code changes, caches of other code older than a month are deleted."""
+    """Return the path of a cache file, which depends on the current code, on the `kind` of cached values, and on the
+    `names` of the inputs that they are computed from. When the code changes, caches of earlier code that are older than
+    a month are deleted."""
     folder = cache_root() / "boards" / hash_code()
     if not folder.is_dir():
         for old in folder.parent.glob("*"):
@@ -92,7 +93,7 @@ def find_cache_file(kind: str, *names: str) -> Path:
 
 @cache
 def hash_code() -> str:
-    """Compute a digest of the source files of embench and of installed plugin packages."""
+    """Return a digest of the source files of embench and of installed plugin packages."""
     code, package = hashlib.sha256(), Path(embench.__file__).parent
     of_embench = sorted(path for path in package.rglob("*") if path.suffix in _CODE)
     for path in (*of_embench, *registry.find_shipped_files("**/*.py"), *registry.find_shipped_files("**/*.yaml")):
@@ -112,8 +113,8 @@ def build_board_key(run: Manifest) -> tuple[Any, ...]:
 
 
 def build_controls_key(run: Manifest) -> tuple[Any, ...]:
-    """Return the training dataset and `get_label_limits`: if these and `build_board_key` are equal for two entries, so
-    are their confound-only models."""
+    """Return the training dataset and `get_label_limits`. Two entries with equal values of these and of
+    `build_board_key` have equal confound-only models."""
     return run.config.get("train_dataset"), *get_label_limits(run)
 
 
@@ -171,7 +172,13 @@ def _load_gain(
     target: str,
     read: Callable[[Path], Record],
 ) -> PretrainingGain:
-    """Compute the gain of a pretrained entry over a reference, and cache it: it takes a quarter of a second."""
+    """Return the gain of a pretrained entry over a reference. The gain is cached, since computing it takes a quarter of
+    a second.
+
+    Args:
+        kind, name: kind of the reference, and name of its method.
+        read: loads the record of an entry from its folder.
+    """
     place = find_cache_file("pretraining_gains", entry.content, reference.content, target)
     if content := read_checked(place):
         with suppress(ValidationError):
@@ -227,15 +234,16 @@ def summarise_entry(entry: LeaderboardEntry) -> EntrySummary:
 def rank_rows(
     entries: Sequence[EntrySummary], target: str, load: LoadEntry = load_leaderboard_entry
 ) -> tuple[list[Row], Mapping[str, Ranking]]:
-    """Return the rows of one dataset, protocol and target, and ranking class -> ranking. Methods come first, sorted by
-    the primary metric, then confound-only models.
+    """Return the rows of one dataset, protocol and target, and a mapping from ranking classes to their rankings.
+    Methods come first, sorted by the primary metric, then confound-only models.
 
-    Ranks compare methods of one `get_ranking_class`. A row is not ranked, with the reason in `marks`, in these cases:
+    A rank compares methods with the same `get_ranking_class`. A row is not ranked, with the reason in `marks`, in these
+    cases:
 
     - Its protocol leaks, or its seeds are not those of the leaderboard.
     - It was pretrained on the test subjects or on unknown data.
     - Its primary metric is undefined, depends on a threshold or measures errors.
-    - Nothing confirms its confound-only models.
+    - Its confound-only models were not fitted again by anyone, and no other entry has the same ones.
     - Only its author has run it (see `LeaderboardEntry.ranked`).
 
     Where the primary metric is undefined, rows are sorted by the within-subject score.
@@ -292,7 +300,8 @@ def get_mean(row: Row, metric: str | None = None) -> float:
 
 
 def _shorten_pretrainer(text: str) -> str:
-    """Return a pretrainer without its package, as in `masked_value:amigos/all`; the source after the colon stays."""
+    """Return the text of a pretrainer without the package in the plugin's name: `masked_value:amigos/all`, where
+    `amigos/all` is the source."""
     if text.startswith("object:"):
         return bare_name(text)
     name, colon, source = text.partition(":")
@@ -326,7 +335,8 @@ def _list_marks(entry: LeaderboardEntry, target: str) -> list[str]:
 
 
 def _list_parts(entry: LeaderboardEntry, target: str) -> Iterator[tuple[str, Mapping[str, float]]]:
-    """Yield (question, group of subjects -> its contribution to the partial r that answers the question)."""
+    """Yield pairs of a question and a mapping: group of subjects -> contribution of the group to the partial r that
+    answers the question."""
     if association := entry.scores.get_adjusted(target):
         yield from ((question, association.levels[level].by_group) for question, level in association.questions.items())
 
@@ -375,7 +385,8 @@ def _build_method_row(entry: LeaderboardEntry, target: str, answers: TargetAnswe
 
 
 def _describe_problem(entry: LeaderboardEntry, target: str, answers: TargetAnswers) -> Unanswerable | None:
-    """Return the reason why the primary metric is missing, with the task order if the dataset states it; else None."""
+    """Return why the primary metric is missing, with the order of tasks if the dataset states it; None if the primary
+    metric is not missing."""
     if answers.problem is None:
         return None
     return replace(answers.problem, reason=TargetQuestion.from_run(entry.run.content(), target).order_sentence(answers))
@@ -391,7 +402,7 @@ def _shorten_analysis(association: Adjusted | None) -> Adjusted | None:
 
 
 def describe_differences(run: Manifest) -> list[str]:
-    """Describe how a run differs from the plain run of the same method."""
+    """Return a phrase for each way in which a run differs from the plain run of the same method."""
     config, differences = run.config, []
     if config.get("train_dataset"):
         differences.append(f"trained on {board_name(config['train_dataset'])}")
@@ -433,7 +444,7 @@ listed by name."""
 
 
 def describe_calibration_data(run: Manifest) -> str:
-    """Describe in words the calibration data that a run used."""
+    """Return in words which calibration data a run used."""
     kinds = {about.name: about.kind for about in run.card.label_rules}
     return given_in_words(
         run.calibration_data or {}, of_classes="value" not in {kinds.get(target) for target in run.targets}
@@ -441,19 +452,20 @@ def describe_calibration_data(run: Manifest) -> str:
 
 
 def _describe_kept_units(run: Manifest) -> list[str]:
-    """Describe the measurement units of signals that are not standardised."""
+    """Return a phrase for each modality whose signals are not standardised by subject, with their measurement unit."""
     return [f"{m} in {unit}, not standardised by subject" for m, unit in run.measurement_units.items()]
 
 
 def _describe_seen_subjects(about: WeightsPart) -> str:
-    """Describe what an encoder's weights saw of the test subjects."""
+    """Return in words which data of the test subjects an encoder's weights were trained on."""
     words = {"none": "which saw none of these subjects", "undisclosed": "of which nobody says what they saw"}
     seen = words.get(about.saw, f"which saw these subjects, {about.saw}")
     return f"{seen} (declared)" if about.declared and about.saw != "undisclosed" else seen
 
 
 def _describe_training_data(run: Manifest) -> str:
-    """Describe the training data of converted weights; for other weights, pretrainers and overlap state them."""
+    """Return in words on which data the initial weights were trained, if these were converted from other code. Return
+    an empty text for other weights, since pretrainers and pretraining overlap state their training data."""
     manifest = (run.initial_weights or {}).get("manifest") or {}
     if "converted" not in manifest:
         return ""
@@ -462,7 +474,8 @@ def _describe_training_data(run: Manifest) -> str:
 
 
 def _list_foreign_plugins(run: Manifest) -> Mapping[str, str]:
-    """Return part of the method -> result of its conformance checks, for plugins that are not bundled."""
+    """Return a mapping for the plugins that are not bundled: part of the method, such as `encoder[ecg]` or `fusion` ->
+    result of the plugin's conformance checks."""
     names = {f"encoder[{m}]": name for m, name in run.method.encoders.items()}
     names |= {"fusion": run.method.fusion} if run.method.fusion else {}
     outside = {part: "not checked" for part, name in names.items() if name.partition("/")[0] != BUNDLED}
@@ -500,7 +513,7 @@ def _select_control_rows(entries: Sequence[EntrySummary], target: str, load: Loa
 
 
 def _get_target_count(count: Any, target: str) -> Any:
-    """Return a target's count, from counts by target or from one count for all targets."""
+    """Return the count of a target. `count`: target -> its count, or one count for all targets."""
     return count.get(target) if isinstance(count, dict) else count
 
 
@@ -567,7 +580,8 @@ def load_run_summaries(runs: Path) -> list[EntrySummary]:
 
 
 def _summarise_run(entry: LeaderboardEntry) -> EntrySummary:
-    """Summarise a run: its rows state why they have no rank, and that nobody has checked them."""
+    """Return the summary of a run in a folder of runs. The summary's rows state why they have no rank, and that nobody
+    has checked them."""
     summary, reasons = summarise_entry(entry), explain_unpublishable(entry.run)
     public = {UNKNOWN_FILES, LEVEL_NAMES[entry.evidence.level]}
     rows = {
@@ -579,7 +593,7 @@ def _summarise_run(entry: LeaderboardEntry) -> EntrySummary:
 
 
 def _select_attestations(folder: Path, names: Sequence[str]) -> Iterator[str]:
-    """Select the attestations of the entry in `folder` from sorted file names."""
+    """Yield the file names of the attestations of the entry in `folder`, from the sorted `names` of all files."""
     start = f"{folder.parent.name}--{folder.name}--"
     return takewhile(lambda name: name.startswith(start), names[bisect_left(names, start) :])
 

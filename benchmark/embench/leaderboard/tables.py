@@ -147,7 +147,7 @@ def load_sections(root: Path) -> list[BoardSection]:
 
 
 def build_sections(entries: Sequence[EntrySummary], load: LoadEntry = load_leaderboard_entry) -> list[BoardSection]:
-    """Build all sections of these entries; `load` loads an entry from its folder."""
+    """Build the sections of all leaderboards to which these entries belong. `load`: loads an entry from its folder."""
     sections = []
 
     def get_key(entry: EntrySummary) -> tuple[str, bool, str, str]:
@@ -208,6 +208,7 @@ def _count_answers(
 
 
 def _has_answer(row: Row, question: str) -> bool:
+    """Return True if the row answers the question by a number."""
     answer = row.answers.get(question)
     return answer is not None and answer.effect is not None
 
@@ -218,8 +219,9 @@ def _get_design(entries: Sequence[EntrySummary]) -> Design | None:
 
 
 def _compute_key(root: Path) -> str:
-    """Compute a digest of all inputs of the sections except the code: names, sizes and times of every file of the
-    entries and of the files that they share. Whole entries count, since attestations depend on them."""
+    """Return a digest of all inputs of the sections except the code: names, sizes and times of every file of the
+    entries below `root`, of their shared files and of their attestations. It includes files that sections do not read,
+    since attestations depend on whole entries."""
     found, folders = hashlib.sha256(), set(list_entry_folders(root))
     for board in {folder.parents[1] for folder in folders}:
         folders |= {board / SHARED_FOLDER, board / ATTESTATIONS_FOLDER}
@@ -255,7 +257,7 @@ def select_sections(
     protocol: str | None = None,
     target: str | None = None,
 ) -> list[BoardSection]:
-    """Select the leaderboards of a dataset, protocol and target; None selects all.
+    """Return the leaderboards of a dataset, protocol and target; None stands for all of them.
 
     Args:
         sections: from `load_sections`.
@@ -296,8 +298,9 @@ def check_field(field: str, known: Sequence[str], option: str) -> str:
 
 
 def read_filter(text: str, known: Sequence[str]) -> Callable[[Fields], bool]:
-    """Parse a filter such as `fusion=svm`, `score>=0.6` or `modalities~eda` into a predicate. Lists are compared as
-    texts joined by commas; case is ignored. A field without a value matches only `field=` and `!=`.
+    """Parse a filter such as `fusion=svm`, `score>=0.6` or `modalities~eda`. Return a function from fields to whether
+    the filter keeps them. Lists are compared as texts joined by commas; case is ignored. A field without a value
+    matches only `field=` and `!=`.
 
     Args:
         known: the names of all fields.
@@ -327,7 +330,8 @@ def read_filter(text: str, known: Sequence[str]) -> Callable[[Fields], bool]:
 
 
 def _resolve_field(name: str, known: Sequence[str], option: str) -> str:
-    """Return a field by its name or its header in tables: `time_s` for `time`. Raises UsageError if it is unknown."""
+    """Return the name of the field with this name or this column header: `time_s` for the header `time`. Raises
+    UsageError if there is no such field. `option`: the option that names the field, for the error."""
     titles = {column.title: field for field, column in columns().items() if " " not in column.title}
     return titles.get(name, name) if name in titles else check_field(name, [*known, ENTRY], option)
 
@@ -338,7 +342,7 @@ def _get_value(fields: Fields, field: str) -> Any:
 
 
 def _matches(value: Any, wanted: str) -> bool:
-    """True if a value equals the text of a filter, as a number or as text."""
+    """Return True if a value equals `wanted`, the text of a filter, as a number or as text."""
     number = _parse_number(wanted)
     if number is not None and isinstance(value, int | float) and not isinstance(value, bool):
         return value == number
@@ -351,6 +355,7 @@ def _fold_spelling(text: str) -> str:
 
 
 def _parse_number(text: str) -> float | None:
+    """Return the number that a text states; None if it states none."""
     try:
         return float(text)
     except ValueError:
@@ -358,7 +363,8 @@ def _parse_number(text: str) -> float | None:
 
 
 def as_csv(rows: Sequence[Fields], columns: Sequence[str] | None = None) -> str:
-    """Format a table with a line for each row; by default all fields. Lists are joined by `; `, None is empty."""
+    """Return a table as CSV, with a line for each row. Lists are joined by `; `, and None is an empty cell. `columns`:
+    the fields to write; None for all."""
     heads = list(rows[0] if columns is None and rows else columns or ())
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -368,14 +374,15 @@ def as_csv(rows: Sequence[Fields], columns: Sequence[str] | None = None) -> str:
 
 
 def _csv_cell(value: Any) -> str:
-    """Format a cell. Texts that a spreadsheet would run as a formula are neutralised; numbers are left as they are."""
+    """Return the text of a cell in CSV. Texts that a spreadsheet would run as a formula are escaped; numbers are
+    not."""
     text = as_text(value, "; ")
     return text if isinstance(value, int | float) else escape_formula(text)
 
 
 def sort_rows(rows: Sequence[tuple[Fields, Row]], by: str) -> list[tuple[Fields, Row]]:
-    """Sort rows by a field, ascending, or descending with `-field`. Rows without a value come last, and ties keep their
-    order. Raises UsageError if no row has the field."""
+    """Return (fields, row) pairs sorted by the field `by`: ascending, or descending if it begins with `-`. Rows without
+    a value come last, and rows with equal values keep their order. Raises UsageError if no row has the field."""
     field, down = by.removeprefix("-"), by.startswith("-")
     if rows:
         field = _resolve_field(field, list(rows[0][0]), "--sort")
@@ -475,8 +482,11 @@ def summarise(section: BoardSection) -> Summary:
 
 
 def get_support_key(section: BoardSection) -> tuple[object, ...]:
-    """Return the sort key by which leaderboards with the strongest support come first: with a primary metric, with an
-    answer given time and movement, with more *yes* than by chance, with a larger proportion of *yes*, more methods."""
+    """Return the sort key by which leaderboards with the strongest support come first.
+
+    The question is whether methods are associated with the label, given time and movement. In this order, leaderboards
+    come first that have a primary metric, that have an answer to the question, that have more methods with *yes* than
+    chance explains, that have a larger proportion of *yes*, and that have more methods."""
     count = section.associated
     proportion = count.adding / count.asked if count else 0.0
     by_chance = not (count and count.beyond_luck)
@@ -511,12 +521,13 @@ def _format_summary_cell(section: BoardSection, name: str, methods: int) -> str:
 
 
 def _format_count(count: PositiveCount, methods: int) -> str:
-    """Format the number of *yes*; where some methods have no answer, also the number of answers."""
+    """Return the number of methods with the answer *yes*, such as `3`. If some of the `methods` have no answer, also
+    return the number of answers, as in `3 of 7`."""
     return str(count.adding) if count.asked == methods else f"{count.adding} of {count.asked}"
 
 
 def _has_bound(name: str, count: PositiveCount) -> bool:
-    """True if tables show, for the question `name`, how many *yes* are explained by chance."""
+    """Return True if tables show how many answers *yes* to the question `name` chance explains."""
     return count.by_luck is not None and name != "protocol_phase"
 
 
@@ -660,7 +671,8 @@ def _render_gains(row: Row, folder: str) -> str:
 
 
 def _render_front_page(sections: Sequence[BoardSection]) -> str:
-    """Return the page with a line for each leaderboard that accepts entries, and links to the others."""
+    """Return a Markdown page: a table with a line for each leaderboard of a protocol without a leak and of methods that
+    were trained on the same dataset, and links to all other leaderboards."""
     current = [section for section in sections if not (section.leaks or section.trained_on)]
     current.sort(key=get_support_key)
     lines = []
@@ -716,7 +728,7 @@ def render_markdown_table(
 
 
 def _render_cell(column: Column, row: Row, metric: str) -> str:
-    """Format a cell, with warnings in bold; the column of scores shows `metric`."""
+    """Return the Markdown text of a cell. The word `suspicious` is in bold; the column of scores shows `metric`."""
     if column.name == "score":
         return row.format_metric(metric)
     text = column.text(row) if column.name in ("rank", "audit") else markdown(column.text(row))

@@ -112,7 +112,7 @@ def find_wrong_labels(folder: Path, run: Manifest, record: Record, cohort: Cohor
 
 
 def _compute_labels(run: Manifest, cohort: Cohort) -> Labels:
-    """Compute the labels of a run's targets from the data."""
+    """Return the labels of a run's targets, computed from the data of the cohort."""
     if run.config.get("train_dataset"):  # its folds are those of the training dataset
         return compute_cohort_labels(cohort, cohort.targets, {}, cohort.positions)
     folds = {seed: cohort.folds(resolve_protocol(run), seed) for seed in run.seeds}
@@ -174,7 +174,8 @@ def find_wrong_associations(run: Manifest, record: Record, cohort: Cohort) -> li
 
 
 def recompute_association(run: Manifest, record: Record, cohort: Cohort) -> dict[str, Any]:
-    """Recompute the confound analysis of a record's predictions on the cohort's data, as in `scores.json`."""
+    """Return the confound analysis of a record's predictions, computed again from the cohort's data, in the form of
+    `scores.json`."""
     rows, position = record.predictions.own, {unit.id: i for i, unit in enumerate(cohort.units)}
     parts, folds = [], []
     for target in cohort.targets:
@@ -223,7 +224,8 @@ def get_raw_files_digest(run: Manifest) -> str | None:
 
 
 def hash_local_files(run: Manifest, data_root: Path | None) -> str | None:
-    """Return the digest of the raw files of a run's dataset on this machine, and of its label rules; None without."""
+    """Return the digest of the raw files of a run's dataset on this machine, and of the dataset's label rules; None if
+    the dataset is not on this machine."""
     try:
         source = find_source(run.dataset.name, data_root)
         return source.files_digest(card_for_protocol(resolve_protocol(run), source.card))
@@ -313,20 +315,21 @@ def _refit_controls(run: Manifest, record: Record, cohort: Cohort, trained: Trai
 
 
 def _fit_studies(run: Manifest, cohort: Cohort, protocol: Protocol) -> Studies:
-    """Fit the protocol-phase models of a run's targets and seeds; none under a leaking protocol."""
+    """Return the studies of a run's targets and seeds, which fit protocol-phase models; empty if the protocol leaks."""
     if protocol.leaks:
         return {}
     return make_studies(cohort, protocol, {target.name: run.seeds for target in cohort.targets})
 
 
 def _select_model_rows(rows: Predictions, control: str) -> Predictions:
-    """Select the rows of one confound-only model, sorted by target, unit, seed and fold."""
+    """Return the rows of the confound-only model `control`, sorted by target, unit, seed and fold."""
     selected = rows.take(rows.rows_with(method=control))
     return selected.take(np.lexsort([selected[name] for name in ("fold", "seed", "unit", "target")]))
 
 
 def _are_equal(old: Predictions, new: Predictions) -> bool:
-    """True if two tables have the same units with the same numbers."""
+    """Return True if two tables have the same targets, units, seeds and folds in each row, and the same numbers up to
+    `TOLERANCE`."""
     names = ("target", "unit", "seed", "fold")
     if len(old) != len(new) or any(old[name].tolist() != new[name].tolist() for name in names):
         return False
@@ -335,12 +338,14 @@ def _are_equal(old: Predictions, new: Predictions) -> bool:
 
 
 def _is_reproducible(run: Manifest) -> bool:
-    """True if the libraries that fit trees have the run's versions here, so that all digits must be equal."""
+    """Return True if the libraries that fit trees have the same versions here as in the run, so that all digits of
+    confound-only models must be equal."""
     return all(run.versions.get(name) == installed_version(name) for name in CONTROL_LIBRARIES)
 
 
 def _scores_differ(recorded: Mapping[str, Any], again: Mapping[str, Any], control: str) -> bool:
-    """True if any score of a confound-only model differs by more than library versions explain."""
+    """Return True if any score of the confound-only model `control` differs between two contents of `scores`, by more
+    than other versions of libraries explain."""
     was, now = (dict(list_means(scores.get(control, {}))) for scores in (recorded, again))
     return was.keys() != now.keys() or any(abs(was[name] - now[name]) > ANOTHER_REVISION for name in was)
 
@@ -383,8 +388,8 @@ def find_board_differences(folder: Path, others: Iterable[Path]) -> list[str] | 
 
 
 def find_same_entry(folder: Path, others: Iterable[Path]) -> str | None:
-    """Return the id of another entry with the same method and exactly the same scores; None where there is none. Its
-    request may differ, since other code may do the same."""
+    """Return the id of another entry with the same method and exactly the same scores; None where there is none. The
+    requests of the two entries are not compared, since different requests can give the same scores."""
     run = read_manifest(folder)
     means = dict(list_means(read_scores(folder, run.entry)["scores"]))
     for path in others:
@@ -459,7 +464,7 @@ class _Facts(NamedTuple):
 
 
 def _load_facts(folder: Path) -> _Facts:
-    """Return the facts of an entry, cached until its file's size or time changes."""
+    """Return the facts of an entry. They are cached until the size or time of its `run.yaml` changes."""
     status = (folder / RUN_FILE).stat()
     return _read_facts(folder, status.st_size, status.st_mtime_ns)
 
@@ -528,9 +533,11 @@ def _list_test_folds(record: Record) -> dict[tuple[str, str], set[tuple[str, str
 
 
 def _compare_tables(one: Predictions, other: Predictions, *, exact: bool) -> Iterator[str]:
-    """Yield the names of confound-only models that differ between two tables, in the units that both tables predict. If
-    `exact`, no score may differ by more than `TOLERANCE`; else their mean difference must be small. A model differs,
-    too, if one table lacks it."""
+    """Yield the names of confound-only models that differ between two tables, in the units that both tables predict. A
+    model that is in one table only also differs.
+
+    Args:
+        exact: True if no score may differ by more than `TOLERANCE`; False if the mean difference must be small."""
     names = {name for part in (one, other) for name in part.texts("method").names.tolist()}
     shared = np.intersect1d(_build_keys(one, MODEL), _build_keys(other, MODEL))
     for name in sorted(names - {MODEL, UNPREDICTED}):

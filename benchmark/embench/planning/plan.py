@@ -220,7 +220,8 @@ def forecast(
 
     Args:
         done: ids of finished stages.
-        known: id -> seconds of stages that train no network, as far as known."""
+        known: id -> expected seconds of unfinished stages that train no network, as far as known. These seconds are
+            included in `expected_s`."""
     measured = _measure_networks(graph.stages.values())
     waiting = [stage for id_, stage in graph.stages.items() if id_ not in done]
     return {
@@ -231,7 +232,8 @@ def forecast(
 
 
 def _count_training_rows(stage: Stage[FitParams]) -> float:
-    """Return the number of rows per epoch. Validation rows count `_FORWARD`, their time relative to training rows."""
+    """Return the number of rows per epoch, in training rows. A validation row counts `_FORWARD`, because it takes this
+    proportion of the time of a training row."""
     rows = 0.0
     for role, cost in ((0, 1.0), (1, _FORWARD)):
         where = (stage.task[name][stage.task["role"] == role] for name in ("recording", "start", "stop"))
@@ -250,7 +252,8 @@ _Measured = Mapping[frozenset[str], tuple[int, int, float]]
 
 
 def _measure_networks(stages: Iterable[Stage[Any]], ignored: type[Exception] | None = None) -> _Measured:
-    """Measure each network that stages train. After an error of the type `ignored`, its figures are 0."""
+    """Return the measured figures of each network that stages train. The figures are 0 for a network that raises an
+    error of the type `ignored`."""
     measured: dict[frozenset[str], tuple[int, int, float]] = {}
     for stage in filter(_trains_network, stages):
         kind = frozenset(stage.params.modalities)
@@ -299,7 +302,8 @@ def _estimate_pretraining_s(stage: Stage[PretrainParams], measured: _Measured) -
 
 
 def _measure_once(stage: Stage[FitParams]) -> tuple[int, int, float]:
-    """Measure a network with `_measure`, once for the same data, whatever its initial weights."""
+    """Return the figures of a stage's network as `_measure` does. They are cached: stages that differ only in seed,
+    fold or initial weights share them."""
     other = ("seed", "fold", "weights", "every_epoch")
     decides = {name: value for name, value in stage.params.plain().items() if name not in other}
     return cached_call((_measure, stage.kind, digest(decides)), lambda: _measure(stage))
@@ -548,7 +552,8 @@ def default_workers(devices: Collection[str]) -> int:
 
 @snapshot()
 def make(request: Request, progress: EventCallback | None = None) -> Plan:
-    """Make the plan of a request; unprepared data are prepared. Plans made in one `embench.files.snapshot` share work.
+    """Return the plan of a request; data that are not prepared yet are prepared first. Plans that are made in one
+    `embench.files.snapshot` share work.
 
     Raises:
         UsageError: names or parts do not fit. DataError: data are missing or bad.

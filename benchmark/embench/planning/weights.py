@@ -52,10 +52,11 @@ FILE, MANIFEST = "weights.safetensors", "manifest.yaml"
 
 @dataclass(frozen=True)
 class Weights:
-    """Weights to start from.
+    """Weights from which a method's networks start.
 
     Args:
-        files: part of the model (a modality, or `fusion`) -> its file. `digests`: part -> SHA-256 of its file.
+        files: part of the model (a modality, or `fusion`) -> the file with its weights.
+        digests: part of the model -> SHA-256 of the file with its weights.
         manifest: manifest of weights that `embench pretrain` or `convert` wrote; None for other weights.
         run: `run.yaml` of the run whose networks these are; None for other weights."""
 
@@ -84,7 +85,8 @@ class Weights:
         return self.manifest["channels"].get(m, ()) if self.manifest else ()
 
     def seen(self) -> list[dict[str, Any]]:
-        """Return the training data of the weights: one entry for each dataset and use of its labels."""
+        """Return the training data of the weights, with an entry for each dataset, or two if labels of the dataset were
+        used in one training and not in another. Empty if the training data are unknown."""
         if self.manifest:
             return [dict(entry) for entry in self.manifest["seen"]]
         if self.run is None:
@@ -101,12 +103,12 @@ class Weights:
 
     def overlap(self, dataset: str, marks: Collection[str]) -> Overlap:
         """Return which data of a dataset's subjects the weights were trained on: `labelled_target` (labels),
-        `unlabelled_target` (only signals) or `none`. It is `unknown` if nothing is recorded, or if the weights are of a
-        run that started from other weights.
+        `unlabelled_target` (only signals) or `none`. Return `unknown` if no training data are recorded, or if the
+        weights are of a run that started from other weights.
 
         Args:
             dataset: full name; variants have the same subjects.
-            marks: marks of its files, from `Source.file_marks`."""
+            marks: marks of the dataset's files, from `Source.file_marks`."""
         if self.manifest is None and (self.run is None or self.run["config"]["pretrained"]):
             return "unknown"
         if self.manifest is not None and not self.manifest["seen"]:  # unknown for converted weights
@@ -130,7 +132,8 @@ class Weights:
 
 
 def find_bundled_weights(method: Method) -> dict[str, PretrainingData | None]:
-    """Return modality -> training data of the weights that its encoder includes; None if they are unknown."""
+    """Return a mapping for the encoders that include pretrained weights: modality -> training data of these weights,
+    None if the data are unknown."""
     return {
         m: registry.load_plugin("encoder", part.name)(part.recipe).pretraining_data()
         for m, part in method.encoders.items()
@@ -139,7 +142,8 @@ def find_bundled_weights(method: Method) -> dict[str, PretrainingData | None]:
 
 
 def find_seen(data: PretrainingData | None, dataset: str) -> DataUse:
-    """Return which data of a dataset's subjects weights were trained on. `data`: their training data, if known."""
+    """Return which data of a dataset's subjects weights were trained on. `data`: training data of the weights; None if
+    they are unknown."""
     return "undisclosed" if data is None else data.look_up(re.split("[/:]", strip_variant(dataset))[-1])
 
 
@@ -149,7 +153,7 @@ def find_bundled_overlap(method: Method, dataset: str) -> list[Overlap]:
 
 
 def find_weights(text: str, runs: Path, method: Method) -> Weights:
-    """Find the weights that a text names for a method.
+    """Return the weights that a text names, one file for each part of a method's model.
 
     Args:
         text: a folder that `embench pretrain` wrote, or its id; the folder or id of a run, whose first networks are
@@ -230,7 +234,7 @@ def _accepts_weights(encoder: str) -> bool:
 
 
 def check_used(request: Request, method: Method) -> None:
-    """Refuse weights for a method that trains no network. Raises UsageError."""
+    """Raise UsageError if the request names weights although its method trains no network that could use them."""
     by_themselves = any("weights" in part.recipe.build for part in method.encoders.values())
     if request.pretrained and method.inputs == "features" and not (request.pretrained == RANDOM and by_themselves):
         raise UsageError(
@@ -245,7 +249,8 @@ def list_data_seen(result: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def merge_seen(manifests: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Merge the training data of stages: one entry for each source and use of labels, with all subjects and hours."""
+    """Return the merged training data of stages, from the stages' `manifests`: one entry for each prepared dataset and
+    use of labels, with the subjects and hours of all stages."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for manifest in manifests:
         key = (manifest["store"], manifest["labels"])
@@ -260,7 +265,8 @@ def merge_seen(manifests: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def count_subjects(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a recorded entry with the number of subjects instead of their names; None stays None."""
+    """Return an entry of recorded training data with the number of subjects in place of their names. None, which stands
+    for unknown subjects, stays."""
     subjects = entry["subjects"]
     return {**entry, "subjects": len(subjects) if isinstance(subjects, list) else subjects}
 
@@ -271,7 +277,10 @@ def _bare(plugin: str) -> str:
 
 
 def _check_encoders(text: str, method: Method, encoders: Mapping[str, str]) -> None:
-    """Refuse weights that lack a modality of the method, or are of other encoders. `encoders`: modality -> plugin."""
+    """Raise UsageError if weights lack a modality of the method, or belong to other encoders than the method's.
+
+    Args:
+        text: the value of `--pretrained`. `encoders`: modality -> encoder plugin of the weights."""
     for m in method.modalities:
         if m not in encoders:
             raise UsageError(
@@ -289,7 +298,10 @@ def _check_encoders(text: str, method: Method, encoders: Mapping[str, str]) -> N
 
 
 def _check_prepared(text: str, method: Method, manifest: Mapping[str, Any]) -> None:
-    """Refuse weights of encoders that were trained on signals of another rate or preparation."""
+    """Raise UsageError if the weights were trained on signals of another rate or preparation than the method's.
+
+    Args:
+        text: the value of `--pretrained`. `manifest`: manifest of the weights."""
     for m in method.modalities:
         theirs, ours = manifest["encoders"][m]["recipe"]["prepare"], dict(method.encoders[m].recipe.prepare)
         for key in theirs.keys() | ours.keys():
@@ -303,7 +315,7 @@ def _check_prepared(text: str, method: Method, manifest: Mapping[str, Any]) -> N
 
 
 def _is_same_model(method: Method, manifest: Mapping[str, Any]) -> bool:
-    """Return True if the weights contain the method's fusion, pretrained on the same modalities."""
+    """Return True if the weights of a manifest contain the method's fusion, pretrained on the method's modalities."""
     return (
         method.joins == "tokens"
         and _bare(manifest["fusion"]["plugin"]) == method.fusion.short
@@ -312,7 +324,8 @@ def _is_same_model(method: Method, manifest: Mapping[str, Any]) -> bool:
 
 
 def _find_network(folder: Path, modality: str) -> Path:
-    """Return the first file of a run's weights with a modality's encoder; frozen encoders have files of their own."""
+    """Return the first file with the encoder of a modality among the weights of the run in `folder`: the file of this
+    encoder alone if there is one, as for frozen encoders, or the first file of whole networks."""
     files = sorted((folder / "weights").glob("*.safetensors"))
     if not files:
         raise DataError("this run has no weights", where=str(folder / "weights"), hint="estimators have no weights")
@@ -365,7 +378,8 @@ def _read_manifest(path: Path) -> dict[str, Any]:
 
 
 def check_data_present(method: Method, *data: Source | None) -> Method:
-    """Return the method. Raises DataError if a dataset that its run needs is missing, before any data are read."""
+    """Return the method. Raises DataError, before any data are read, if a dataset in `data` or a source of the method's
+    pretraining is missing."""
     others = (source for step in method.pretraining for source in step.sources)
     for source in filter(None, (*data, *others)):
         _ = source.reader
@@ -375,11 +389,14 @@ def check_data_present(method: Method, *data: Source | None) -> Method:
 def sources(
     tested: Source, train_source: Source | None, method: Method, protocol: Protocol, test: Cohort, workers: int
 ) -> dict[Origin, Cohort]:
-    """Return the cohort of every external source of a method that is tested on `test`.
+    """Return a mapping: origin, a source dataset of pretraining and its use of labels -> the cohort to train on.
+
+    Args:
+        tested: the test dataset. `test`: its cohort. `train_source`: the training dataset, if it is another one.
 
     Raises:
-        UsageError: a source lacks what is pretrained, lacks required labels, or contains test subjects.
-        DataError: its data are missing or bad."""
+        UsageError: a source lacks a modality to pretrain on, lacks required labels, or contains test subjects.
+        DataError: the data of a source are missing or bad."""
     found: dict[Origin, Cohort] = {}
     for step in method.pretraining:
         for source in step.sources:
@@ -410,8 +427,9 @@ def sources(
 def load_source(
     source: Source, step: Pretraining, method: Method, wanted: Sequence[str], protocol: Protocol, workers: int
 ) -> Cohort:
-    """Return the cohort of a pretraining step's source dataset: all subjects for a step without labels, else the
-    labelled ones. Its targets are those on the card with a name in `wanted`, or without any the card's default targets.
+    """Return the cohort of a pretraining step's source dataset: all subjects for a step without labels, the labelled
+    subjects for a step with labels. Targets are those on the dataset's card with a name in `wanted`, or the default
+    targets if no name matches.
 
     Raises:
         UsageError: the source lacks a modality of the step, or lacks the labels that the step needs."""
@@ -472,11 +490,16 @@ def share_defaults(request: Request, train_source: Source, protocol: Protocol, c
 def trained_on(
     source: Source, test_source: Source, method: Method, protocol: Protocol, test: Cohort, workers: int
 ) -> Cohort:
-    """Return the training cohort: all subjects of another dataset, with the label rules of its own card.
+    """Return the training cohort: all subjects of another dataset than the test dataset, with the label rules of their
+    own dataset's card.
+
+    Args:
+        source: the training dataset. `test_source`: the test dataset. `test`: the tested cohort.
 
     Raises:
-        UsageError: it lacks a modality or target of the run, defines it otherwise, or contains test subjects.
-        DataError: its data are missing or bad."""
+        UsageError: the training dataset lacks a modality or target of the run, defines a target in another way, or
+            contains test subjects; or the protocol does not allow another training dataset.
+        DataError: the training data are missing or bad."""
     where, card = f"--train-dataset {source.name}", card_for_protocol(protocol, source.card)
     if fitted := [t.name for t in test.targets if t.rule.cut == "training_mean"]:
         raise UsageError(
@@ -514,7 +537,8 @@ def trained_on(
 
 
 class _Step(NamedTuple):
-    """A step that trains the encoders of `modalities` at a site; if `whole`, the fusion too. `where`: for messages."""
+    """A step of training: the site, the modalities whose encoders are trained, whether the fusion is trained too
+    (`whole`), and the option that asks for the step, for messages (`where`)."""
 
     site: Site
     modalities: Sequence[str]
@@ -572,7 +596,11 @@ def check_handovers(
 def _find_learned_channels(
     started: Weights, m: str, part: Part, site: Site, current: Sequence[Channel]
 ) -> Sequence[Channel]:
-    """Return the channels in the weights' manifest, or else those of the dataset card; empty if both are unknown."""
+    """Return the channels of the modality `m` that initial weights read. They come from the weights' manifest, or from
+    the card of the weights' training dataset if the manifest states none. Empty if neither is known.
+
+    Args:
+        site: the dataset whose training follows. `current`: its channels."""
     names: Sequence[str] = started.channels(m)
     known: tuple[Channel, ...] = ()
     entry = next((e for e in registry.entries("dataset") if e.full_name == started.dataset and not e.broken), None)
@@ -593,7 +621,10 @@ def _find_learned_channels(
 
 
 def _list_steps(method: Method, protocol: Protocol, fit: Cohort, sources: Mapping[Origin, Cohort]) -> Iterator[_Step]:
-    """Yield the steps in which a method learns: each dataset of each pretraining step, then the training."""
+    """Yield the steps in which a method learns: one for each dataset of each pretraining step, then the training.
+
+    Args:
+        fit: the training cohort. `sources`: origin -> cohort of a source of pretraining."""
     named = ""
     for step in method.pretraining:
         named = step.option
@@ -610,8 +641,8 @@ def _list_cohorts(step: Pretraining, fit: Cohort, sources: Mapping[Origin, Cohor
 
 
 def check_mixed(method: Method, step: Pretraining, protocol: Protocol, cohorts: Sequence[Cohort]) -> None:
-    """Check that a step can learn from several datasets at once. Raises UsageError if channels, rates or lengths
-    differ, or if only the run's own subjects are normalised by calibration data."""
+    """Check that a pretraining step can learn from several datasets (`cohorts`) at once. Raises UsageError if channels,
+    rates or lengths differ, or if only the subjects of the run's dataset are normalised by calibration data."""
     if step.own and step.sources and protocol.normalise == "given":
         raise UsageError(
             f"under {protocol.name}, test subjects are normalised by their calibration data and other datasets by "
@@ -631,15 +662,18 @@ def check_mixed(method: Method, step: Pretraining, protocol: Protocol, cohorts: 
 
 
 def _make_site(protocol: Protocol, cohort: Cohort) -> Site:
+    """Return the dataset of a cohort as a place where networks are trained or tested under the protocol."""
     return Site(cohort.card.name, cohort.store, make_source_spec(protocol, cohort))
 
 
 def _check_modality(store: Store, card: Card, modality: str, reader: str, where: str) -> None:
+    """Raise UsageError if prepared data lack a modality or a channel of one. `reader`: see `check_available`."""
     available = {m: entry.channels for m, entry in store.modalities.items()}
     channels.check_available(card.name, available, modality, reader, where)
 
 
 def _find_card_channels(name: str, card: Card, modality: str) -> tuple[Channel, ...]:
+    """Return the channels of a modality that the card of the dataset `name` states."""
     return channels.find_channels(name, {m: entry.channels for m, entry in card.modalities.items()}, modality)
 
 
@@ -650,6 +684,7 @@ def _is_same_target(one: Target, other: Target) -> bool:
 
 
 def _describe_target(target: Target) -> str:
+    """Return the kind of a target in words, with the scale of a continuous target."""
     words = target.traits.singular.format(n=target.n)
     scale = None if target.traits.has_classes else target.scale
     return f"{words} of {scale[0]:g} to {scale[1]:g}" if scale else words
@@ -672,7 +707,7 @@ DROP_EACH, DROP_ALL = "each", "all"
 
 
 def expand_axes(request: Request) -> list[Request]:
-    """Return one request for each combination of its values. `label_subjects`, `label_fraction`, `lag` and
+    """Return one request for each combination of values of `request`. Its `label_subjects`, `label_fraction`, `lag` and
     `calibration_data` may contain several comma-separated values. `drop` may be `each` (nothing, then every single
     modality) or `all` (nothing, then every subset except the full set).
 
@@ -689,11 +724,13 @@ def expand_axes(request: Request) -> list[Request]:
 
 
 def _split_values(text: str | None) -> list[str | None]:
+    """Return the comma-separated values of a text; `[None]` if the text is None or empty."""
     return [part.strip() for part in text.split(",")] if text else [None]
 
 
 def _expand_drop(request: Request) -> list[str | None]:
-    """Return the values for which `drop` stands: several for `each` and `all`. Raises UsageError for one modality."""
+    """Return the values for which a request's `drop` stands: several for `each` and `all`, the value itself if it is
+    any other. Raises UsageError if the method has only one modality, of which none can be dropped."""
     if request.drop not in (DROP_EACH, DROP_ALL):
         return [request.drop]
     modalities = _find_modalities(request)

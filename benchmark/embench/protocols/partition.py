@@ -135,8 +135,9 @@ def _fold(index: int, parts: Mapping[str, list[str]]) -> Fold:
 
 
 def _indivisible_parts(protocol: Protocol, units: Sequence[Unit]) -> tuple[list[str], dict[str, int]]:
-    """Return the name of the part to which each unit belongs, and the size of each part. Folds never divide a part,
-    such as a group. Its size is the number of subjects of a group; otherwise 1."""
+    """Return the name of the part to which each unit belongs, and the size of each part. Folds never divide a part.
+    A part is a group of subjects, a recording, a stimulus or a unit, as the protocol states. The size of a group is the
+    number of its subjects; that of any other part is 1."""
     if protocol.split.by == "group":
         group_of = connected_groups(units)
         return [group_of[unit.subject] for unit in units], dict(Counter(group_of.values()))
@@ -210,6 +211,7 @@ class _Deal:
         return fold_of
 
     def _check_several(self, names: Collection[Any], what: str) -> None:
+        """Raise UsageError if fewer than two names can be dealt to folds. `what`: what the names are, in the plural."""
         if len(names) < 2:
             raise UsageError(
                 f"{self.dataset} cannot be split by {what}: only {len(names)} found",
@@ -456,6 +458,8 @@ def describe_leaks(protocol: Protocol | None, leaks: Leaks) -> list[str]:
 
 
 def _prove_tested_once(protocol: Protocol, by_id: dict[str, Unit], folds: Sequence[Fold]) -> None:
+    """Check that folds name known units only and test each unit once; with `tests: last`, test it once or train on
+    it."""
     known = by_id.keys()
     strangers = {id_ for fold in folds for role in ROLES for id_ in getattr(fold, role)} - known
     if strangers:
@@ -469,7 +473,7 @@ def _prove_tested_once(protocol: Protocol, by_id: dict[str, Unit], folds: Sequen
 
 
 def _prove_earlier_training(protocol: Protocol, by_id: dict[str, Unit], folds: Sequence[Fold]) -> None:
-    """Check that no training unit lies after a test unit of its recording."""
+    """Check that no training unit lies after a test unit of the same recording."""
     for fold in folds:
         first: dict[str, float] = {}
         for unit in map(by_id.__getitem__, fold.test):
@@ -539,10 +543,13 @@ def _prove_complete(
 
 
 def _duplicates(ids: Iterable[str]) -> list[str]:
+    """Return the ids that occur more than once."""
     return [id_ for id_, count in Counter(ids).items() if count > 1]
 
 
 def _check_failed(protocol: Protocol, what: str, ids: Iterable[str]) -> CheckFailed:
+    """Return the error that folds break a rule. `what`: the fault as a clause; `ids`: the units or subjects at
+    fault."""
     named = sorted(ids)
     examples = ", ".join(named[:5]) + (f" and {len(named) - 5} more" if len(named) > 5 else "")
     declared = "leaks" if protocol.leaks else "does not leak"
@@ -603,6 +610,7 @@ def complete_folds(
 
 
 def _indivisible_part(protocol: Protocol, unit: Unit, groups: Mapping[str, str]) -> _Atom:
+    """Return the key of the units that the protocol keeps together with this unit. `groups`: subject -> group."""
     named = {
         "group": (groups[unit.subject],),
         "recording": (unit.recording,),
@@ -616,7 +624,8 @@ def _indivisible_part(protocol: Protocol, unit: Unit, groups: Mapping[str, str])
 def _find_tested_folds(
     protocol: Protocol, atom_of: Mapping[str, _Atom], rows: Iterable[GivenRow], seed: int, file: str
 ) -> dict[_Atom, int]:
-    """Return key of units that belong together -> the fold that tests them. Raises CheckFailed if two folds do."""
+    """Return a mapping: key of units that belong together -> the fold that tests them. Raises CheckFailed if two folds
+    test such units."""
     found: dict[_Atom, GivenRow] = {}
     for row in rows:
         before = found.setdefault(atom_of[row.unit], row)
@@ -697,7 +706,8 @@ def balanced_count(subjects: int) -> int:
 
 
 def _parallel_lines(order: int) -> np.ndarray:
-    """Return (q + 1, q^2): for each class of parallel lines, the number of the line through each point of the plane."""
+    """Return (q + 1, q^2) for the affine plane of order q (`order`): for each class of parallel lines, the number of
+    the line through each point."""
     a, b = np.divmod(np.arange(order**2), order)
     if order == _SMALL:
         sloped = [b ^ np.array(_TIMES_FOUR)[slope, a] for slope in range(order)]
@@ -708,8 +718,9 @@ def _parallel_lines(order: int) -> np.ndarray:
 
 @cache
 def _spread_points(order: int, count: int) -> list[int]:
-    """Return `count` points of the affine plane of this order, spread over its lines as evenly as a search by single
-    exchanges achieves. An even spread is impossible: any two points share a line, so that some lines hold more."""
+    """Return `count` points of the affine plane of this order, spread over the plane's lines as evenly as a search by
+    single exchanges achieves. An even spread is impossible: any two points share a line, so that some lines hold more
+    points than others."""
     lines, plane = _parallel_lines(order), range(order**2)
 
     def unevenness(points: list[int]) -> int:

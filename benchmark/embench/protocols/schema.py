@@ -77,6 +77,7 @@ class Split(_Rules):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        """Return the rules of the split. Raises ValueError if two of the rules exclude each other."""
         if self.within and self.by in ("group", "group+stimulus"):
             raise ValueError("a split within subjects is by recordings, segments or stimuli, not by group")
         if self.neighbours and (self.by != "group" or self.deal == "in_order"):
@@ -98,6 +99,8 @@ class StimulusRules(_Rules):
 
     @model_validator(mode="after")
     def _each_in_one_part(self) -> Self:
+        """Return the rules. Raises ValueError if a stimulus is in two parts, or if `related` names stimuli without a
+        part."""
         listed = Counter(name for part in self.parts for name in part)
         if several := [name for name, count in listed.items() if count > 1]:
             raise ValueError(f"listed more than once: {', '.join(several)}")
@@ -176,6 +179,7 @@ class LabelRules(_Rules):
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
+        """Return the rules. Raises ValueError if they do not define exactly one kind of target."""
         decided = [name for name in ("cut", "edges", "ties") if getattr(self, name) is not None]
         if self.kind == "value":
             if decided:
@@ -187,7 +191,7 @@ class LabelRules(_Rules):
         return self
 
     def target(self, name: str) -> Target:
-        """Return the target of this name."""
+        """Build the target called `name` from these rules."""
         edges = self.edges or ()
         rule = LabelRule(self.aggregate, cut=self.cut, edges=edges, ties=self.ties or "low", centred=bool(self.centred))
         kind: KindName = self.kind or ("classes" if edges else "binary")
@@ -239,6 +243,7 @@ class Protocol(_Rules):
 
     @model_validator(mode="after")
     def _check_calibration(self) -> Self:
+        """Return the protocol. Raises ValueError if its rules on calibration data do not fit its other rules."""
         if (self.normalise == "given") != self.requests_calibration:
             raise ValueError("`normalise: given` and `personal: {gives: units}` require each other")
         if self.personal and (self.split.by != "group" or self.leaks or self.split.within):
@@ -250,6 +255,7 @@ class Protocol(_Rules):
     def _parts_fit_the_split(
         cls, stimuli: dict[str, StimulusRules] | None, info: ValidationInfo
     ) -> dict[str, StimulusRules] | None:
+        """Return the rules on stimuli. Raises ValueError if the parts of a dataset's stimuli do not fit the split."""
         split: Split | None = info.data.get("split")
         if stimuli is None or split is None:  # which is wrong itself
             return stimuli
@@ -264,16 +270,16 @@ class Protocol(_Rules):
         return stimuli
 
     def targets(self, dataset: str) -> tuple[Target, ...]:
-        """Return the protocol's own targets of a dataset; empty if the card's apply."""
+        """Return the targets that the protocol defines for a dataset; empty if those on the dataset's card apply."""
         return tuple(rules.target(name) for name, rules in _get_for(self.labels, dataset, {}).items())
 
     def included_subjects(self, dataset: str) -> frozenset[str] | None:
-        """Return the subjects of a dataset who take part; None: all."""
+        """Return the subjects of a dataset who take part; None if all do."""
         included = _get_for(self.people, dataset, None)
         return None if included is None else frozenset(included)
 
     def included_stimuli(self, dataset: str) -> frozenset[str] | None:
-        """Return the stimuli of a dataset that take part; None: all."""
+        """Return the stimuli of a dataset that take part; None if all do."""
         rules: StimulusRules | None = _get_for(self.stimuli, dataset, None)
         return None if rules is None else frozenset(name for part in rules.parts for name in part)
 
@@ -510,6 +516,7 @@ def recorded_protocol(part: Mapping[str, Any]) -> Protocol | None:
 
 
 def _read_file(path: Path) -> Protocol:
+    """Return the protocol in a file. Raises UsageError if the file cannot be read or its content is not a protocol."""
     try:
         return _parse_rules(read_text(path, MOST_YAML), path)
     except (OSError, UnicodeDecodeError) as error:
@@ -526,7 +533,7 @@ def _read_file(path: Path) -> Protocol:
 
 @cache
 def _parse_rules(text: str, path: Path) -> Protocol:
-    """Parse the rules of a file with this text; the result is cached."""
+    """Return the protocol in a file with this text, from the cache if the text was parsed before."""
     content = parse_yaml(text)
     if not isinstance(content, dict):
         raise UsageError(
@@ -566,7 +573,7 @@ def _usage_error(error: ValidationError, path: Path) -> UsageError:
 
 
 def _to_fault(fault: dict[str, Any]) -> tuple[Fault, str]:
-    """Convert an error of pydantic to a fault in a protocol file and a text on the expected value."""
+    """Return the fault in a protocol file that an error of pydantic describes, and a text on the expected value."""
     place = [str(part) for part in fault["loc"]]
     parent: Any = Protocol
     named = []
@@ -604,6 +611,7 @@ def _refuse_hidden_leak(protocol: Protocol, path: Path) -> Protocol:
 
 
 def _refuse_impostor(protocol: Protocol, path: Path) -> Protocol:
+    """Return the protocol. Raises UsageError if it has the name of a published protocol, but other rules."""
     if protocol.name in protocol_names() and protocol.hash != load_protocol(protocol.name).hash:
         raise UsageError(
             f"the rules differ from the published protocol '{protocol.name}'",

@@ -192,13 +192,14 @@ class UnitId(NamedTuple):
     @classmethod
     @lru_cache(maxsize=1 << 16)  # scores of all methods and targets ask for the same units
     def read(cls, unit: str) -> UnitId:
-        """Parse a unit's id, the inverse of `str`. Raises DataError if the text is not such an id."""
+        """Return the content of a unit's id, the text that `str` makes of it. Raises DataError for any other text."""
         if found := _UNIT_ID.fullmatch(unit):
             return cls(found["recording"], int(found["start"]), int(found["stop"]))
         raise DataError(f"`{unit}` is not the id of a unit", where="unit", expected="RECORDING:START-STOP, in ms")
 
 
 def _unit(recording: RecordingTimes, start: float, stop: float) -> Unit:
+    """Return the unit between two times of a recording, in s from the recording's start."""
     return Unit(
         id=str(UnitId.from_seconds(recording.id, start, stop)),
         recording=recording.id,
@@ -261,7 +262,8 @@ def _centre_labels(units: Sequence[Unit], labels: Mapping[str, Label]) -> dict[s
 
 
 def _values_in_units(units: Sequence[Unit], label: Label, rule: LabelRule) -> list[np.ndarray]:
-    """Return the raw values inside each of one recording's units, in temporal order."""
+    """Return for each unit of a recording the raw values inside the unit, (values,) in temporal order. Empty for a unit
+    whose span, shifted by a lag, exceeds the annotation."""
     values = np.asarray(label.values, np.float64)
     if label.times is None:
         return [values] * len(units)
@@ -277,8 +279,8 @@ def _values_in_units(units: Sequence[Unit], label: Label, rule: LabelRule) -> li
 
 
 def fitted_rule(rule: LabelRule, units: Sequence[Unit], raw: np.ndarray) -> LabelRule:
-    """Return the rule; if its cut depends on training labels, fit the cut to the raw values (n,) of `units`. The cut is
-    the mean over recordings, so that a rating counts once, however many units have it."""
+    """Return the rule. If the rule's cut depends on training labels, the cut is fitted to the raw values `raw` (n,) of
+    `units`: it is the mean over recordings, so that a rating counts once, however many units have it."""
     known = np.isfinite(raw)
     if rule.cut != "training_mean" or not known.any():
         return rule
@@ -311,13 +313,14 @@ class Placed:
 
     @cached_property
     def by_subject(self) -> dict[str, np.ndarray]:
-        """Subject -> the positions of its units in temporal order."""
+        """Subject -> (k,) the positions of the subject's units in temporal order."""
         found: dict[str, list[int]] = {}
         for i in sorted(range(len(self.units)), key=self._when):
             found.setdefault(self.units[i].subject, []).append(i)
         return {name: np.array(own, np.int64) for name, own in sorted(found.items())}
 
     def _when(self, i: int) -> tuple[float, ...]:
+        """Return the key that sorts units of one subject by time: session, order of the recording, start."""
         unit = self.units[i]
         start = unit.start_s if math.isfinite(unit.start_s) else unit.start
         order = unit.order if math.isfinite(unit.order) else 0.0
@@ -337,8 +340,14 @@ class Placed:
         return several and any(not (math.isfinite(unit.start_s) or math.isfinite(unit.order)) for unit in units)
 
     def blocks(self, own: np.ndarray, block_s: float) -> np.ndarray:
-        """Return (k,) the number of the block of each of a subject's units, in order; -1 for units in no block.
-        `block_s`: length of a block if the subject has one recording without conditions."""
+        """Return (k,) the index of each unit's block, from 0; -1 for a unit without a raw label, if conditions decide.
+
+        A block is a run of consecutive units of the same condition, if raw labels are conditions. Otherwise it is a
+        recording; if the subject has only one, it is a span of it.
+
+        Args:
+            own: (k,) positions of one subject's units, in temporal order.
+            block_s: length in s of a span of the only recording."""
         units = [self.units[i] for i in own.tolist()]
         whole = [unit.recording for unit in units]
         if self.kind == "condition":

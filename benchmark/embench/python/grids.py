@@ -145,6 +145,7 @@ class ResultTable:
         return "\n\n".join(filter(None, [*parts, *self._notes]))
 
     def _repr_html_(self) -> str:
+        """Return the tables and notes as HTML, which notebooks show."""
         parts = []
         for rows in board_panels(self.rows):
             parts += [_as_html(board_cells(rows)), *(f"<p>{escape(note)}</p>" for note in board_notes(rows))]
@@ -153,6 +154,7 @@ class ResultTable:
 
     @property
     def _notes(self) -> list[str]:
+        """Sentences below the tables: answers, gains from pretraining, failed runs, and whether data are synthetic."""
         compared = [f"{run}, {target}: {found.text}" for (run, target), found in self.pretraining_comparisons.items()]
         failed = [f"failed: {title}: {error.what}" for title, error in self.failures.items()]
         generated = ["synthetic data: these numbers say nothing about real subjects"]
@@ -235,7 +237,7 @@ def run_baselines(
 
 
 def _as_html(cells: Sequence[Mapping[str, str]]) -> str:
-    """Format the cells of rows, as title -> text, as an HTML table; empty without rows."""
+    """Return an HTML table of `cells`, a mapping from titles to texts for each row; empty if there are no rows."""
     rows = [list(cells[0]), *(list(row.values()) for row in cells)] if cells else []
     body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
     return f"<table>{body}</table>" if body else ""
@@ -249,6 +251,8 @@ def _is_scored(method: Any) -> bool:
 
 
 def _load_scored(method: Any, dataset: str, options: Mapping[str, Any]) -> Result:
+    """Return the result of a user's `method`: a finished run, or predictions to score. Code that the record of scored
+    predictions names is trusted from now on (`remember_own`)."""
     if isinstance(method, Result):
         return load_user_result(method, dataset, options)
     with predictions_file(method) as path:
@@ -351,6 +355,7 @@ def _list_values(name: str, value: Any) -> list[str]:
 
 
 def _format_value(name: str, value: Any) -> str:
+    """Return a value of the argument `name` as the command line writes it."""
     if value is None:
         return "none"
     if name == "encoder" and isinstance(value, Mapping):
@@ -359,6 +364,7 @@ def _format_value(name: str, value: Any) -> str:
 
 
 def _list_settings(settings: Texts | Mapping[str, Any]) -> list[str]:
+    """Return the settings in the form of `--set`, one text for each value."""
     if isinstance(settings, Mapping):
         pairs = ((path, each if isinstance(each, list | tuple) else [each]) for path, each in settings.items())
         return [setting for path, values in pairs for setting in request_settings(path, values)]

@@ -112,7 +112,7 @@ def _is_reason(value: Any) -> bool:
 
 
 def _is_plain(value: Any) -> bool:
-    """True for any JSON value, however nested. No sentence shows values of this kind."""
+    """Return True for any JSON value, however nested. It is used for evidence that no message of a finding contains."""
     if isinstance(value, Mapping):
         return all(isinstance(k, str) and _is_plain(v) for k, v in value.items())
     if isinstance(value, list | tuple):
@@ -178,6 +178,7 @@ def _text(
     evidence: str,
     values: Callable[[FoundValues], FoundValues] = dict,
 ) -> FindingText:
+    """Return the texts of a finding. `evidence`: names of the values, separated by spaces; see `FindingText`."""
     return FindingText(check, severities, what, todo, tuple(evidence.split()), values)
 
 
@@ -205,7 +206,8 @@ def _make_explained_text(check: str, name: str, todo: str, more: str = "") -> Fi
 
 
 def _describe_unassociated(target: str, at: FoundValues) -> str:
-    """Return a clause that no association with a target is shown. `at`: figures of its confound analysis, by name."""
+    """Return a clause: an association of the scores with a target is not shown. `at`: name -> figure of the target's
+    confound analysis."""
     given = confounds_in_words(at["level"], has_movement=at["has_movement"])
     if at["partial_r"] is None:
         figures = "partial r undefined"
@@ -220,11 +222,13 @@ def _describe_unassociated(target: str, at: FoundValues) -> str:
 
 
 def _describe_stopping(evidence: FoundValues) -> FoundValues:
+    """Return the number of parts that stopped early, and the parts in words."""
     names = evidence["stopped_early"]
     return {"n": len(names), "listed": ", ".join(f"when to stop {name}" for name in names)}
 
 
 def _describe_stages(evidence: FoundValues) -> FoundValues:
+    """Return the kinds of stages in words, with a clause on the recordings of pretraining."""
     kinds = evidence["kinds"]
     more = "; pretraining used recordings other than those of the training subjects" if "pretrain" in kinds else ""
     return {"listed": ", ".join(kinds), "more": more}

@@ -78,7 +78,7 @@ def translate_run(run: Mapping[str, Any]) -> dict[str, Any]:
         found["config"] = _with_query(found["config"], fusion)
     protocol = found.get("protocol")
     if isinstance(protocol, Mapping) and isinstance(protocol.get("gives_up"), Mapping):
-        leaks = {field: _leak(str(text)) for field, text in protocol["gives_up"].items()}
+        leaks = {field: _count_shared(str(text)) for field, text in protocol["gives_up"].items()}
         found["protocol"] = {**_renamed(protocol, {"gives_up": "leaks_by"}), "leaks_by": leaks}
     return found
 
@@ -108,13 +108,15 @@ def _with_query(config: Any, build: Mapping[str, Any]) -> Any:
 _SHARED = re.compile(r": (\d+) of (\d+) subjects and (\d+) of (\d+) recordings$")
 
 
-def _leak(text: str) -> dict[str, list[int]]:
-    """Return the test subjects and recordings that a split shares with training, and all of them, where counted."""
+def _count_shared(text: str) -> dict[str, list[int]]:
+    """Return how many test subjects and recordings a split shares with training, and how many there are, as
+    `{"subjects": [shared, all], "recordings": [shared, all]}`. Empty if the text states no numbers."""
     found = _SHARED.search(text)
     return {} if found is None else dict(zip(("subjects", "recordings"), _pairs(found.groups()), strict=True))
 
 
 def _pairs(numbers: tuple[str, ...]) -> list[list[int]]:
+    """Return four numbers as two pairs."""
     return [[int(numbers[0]), int(numbers[1])], [int(numbers[2]), int(numbers[3])]]
 
 
@@ -131,6 +133,7 @@ def translate_scores(scores: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _adjusted(part: Any) -> Any:
+    """Return the confound analysis of a target in the names of schema 3; anything but a mapping is unchanged."""
     if not isinstance(part, Mapping):
         return part
     found = _renamed(part, {**_ADJUSTED, "judged": "decisive_level"})
@@ -147,7 +150,7 @@ def _adjusted(part: Any) -> Any:
 
 
 def _numbers(value: Any) -> Any:
-    """Return plain values, in which the numbers have the names of schema 3."""
+    """Return plain values in which the numbers of schema 2 have the names, and the reasons the form, of schema 3."""
     if isinstance(value, list):
         return [_numbers(each) for each in value]
     if not isinstance(value, Mapping):
@@ -170,7 +173,8 @@ def translate_summands(kept: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def translate_reason(text: str) -> Reason:
-    """Return the reason of a sentence of schema 2; one that no version wrote is in its author's own words."""
+    """Return the reason that a sentence of schema 2 states. A sentence that no version of embench wrote becomes a
+    reason in its author's own words."""
     if text in _SENTENCES:
         return Reason.make(_SENTENCES[text])
     for name, pattern, fields in _PATTERNS:
@@ -188,6 +192,7 @@ def translate_reason(text: str) -> Reason:
 
 
 def _value(text: str) -> int | float | str:
+    """Return the number that a text states; the text itself if it states none."""
     for kind in (int, float):
         try:
             return kind(text)
@@ -252,6 +257,7 @@ _PATTERNS = [(name, *_pattern(template)) for name, template in _WORDS]
 
 
 def _renamed(part: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """Return `part` with new keys. `names`: key -> new key; keys that are not in it stay."""
     return {names.get(name, name): value for name, value in part.items()}
 
 
@@ -396,6 +402,7 @@ def translate_audit(content: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def _finding(finding: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Return a finding of version 6 in the form of version 11. Raises ValueError for a sentence that no audit wrote."""
     check, what, evidence = finding["check"], str(finding["what"]), finding["evidence"]
     of_check = [each for each in _FINDINGS_THEN if each[0] == check and each[3] == finding["todo"]]
     if not evidence and what == _SEALED.format(check=check) and of_check:
@@ -412,12 +419,14 @@ def _finding(finding: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def _new(finding: Mapping[str, Any], name: str, evidence: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a finding of version 11 with the id `name` and this evidence."""
     check = _CHECKS.get(finding["check"], finding["check"])
     return {"check": check, "severity": finding["severity"], "id": name, "evidence": dict(evidence)}
 
 
 def _evidence(name: str, said: Mapping[str, Any], evidence: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the evidence in the names of today, with the target, and the seeds that differ."""
+    """Return the evidence of the finding `name` in the names of version 11, with the target and, if seeds differ, the
+    two seeds. `said`: the values that the finding's sentence states."""
     found = {"target": said["target"]} if "target" in said else {}
     if name != "seeds_differ":
         return {**found, **_renamed(evidence, _FIGURES)}
@@ -427,7 +436,8 @@ def _evidence(name: str, said: Mapping[str, Any], evidence: Mapping[str, Any]) -
 
 
 def _targets(evidence: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """Return the partial r of each target, with the level of confounds as the record's scores have it."""
+    """Return a mapping: target -> its partial r, with the level of confounds that the scores of the record in `folder`
+    state."""
     scores = translate_scores(parse_json(read_text(folder / "scores.json")))
     found = {}
     for target, at in evidence.items():
@@ -443,7 +453,8 @@ def _targets(evidence: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def _measured(measured: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the figures of each check in the names of today; those of a target lie under it."""
+    """Return the figures of each check in the names of version 11. The figures of a target are in a mapping under the
+    target's name."""
     found: dict[str, Any] = {}
     for check, figures in measured.items():
         own: dict[str, Any] = found.setdefault(_CHECKS.get(check, check), {})
@@ -466,6 +477,7 @@ def _measured(measured: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _figures(value: Any) -> Any:
+    """Return a value in which all keys of mappings have the names of version 11."""
     return (
         {name: _figures(each) for name, each in _renamed(value, _FIGURES).items()}
         if isinstance(value, Mapping)
@@ -474,6 +486,7 @@ def _figures(value: Any) -> Any:
 
 
 def _adjusted_at(figures: Mapping[str, Any]) -> Any:
+    """Return the figures of one level of confounds in the names of schema 3."""
     return _numbers(_renamed(figures, _ADJUSTED_AT))
 
 

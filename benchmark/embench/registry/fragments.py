@@ -145,7 +145,8 @@ def read_modality(name: str, fields: Any, package: str, version: str, source: Pa
 
 
 def describe_clash(modality: ModalityDefinition, bundled: Mapping[str, ModalityDefinition]) -> str | None:
-    """Describe the conflict of a package's modality with the bundled modalities (by name); None without one."""
+    """Return a description of the conflict of a package's modality with the modalities `bundled` (by name); None if
+    there is no conflict."""
     if modality.name in bundled:
         return f"`{modality.name}` is a modality of {bundled[modality.name].home}, and no package can redefine it"
     readable = [name for name in bundled if name != _NOT_READ_AS]
@@ -156,7 +157,7 @@ def describe_clash(modality: ModalityDefinition, bundled: Mapping[str, ModalityD
 
 
 def _find_problem(name: str, fields: Any) -> str | None:
-    """Describe the first fault in the fields of a modality; None without one."""
+    """Return a description of the first fault in the name or fields of a modality; None if there is no fault."""
     if not _NAME.fullmatch(name):
         return "the name of a modality consists of small letters, digits and `_`, and begins with a letter"
     if hasattr(dict, name) or name in _TAKEN:
@@ -179,6 +180,7 @@ def _find_problem(name: str, fields: Any) -> str | None:
 
 
 def _find_range_problem(fields: Mapping[str, Any]) -> str | None:
+    """Return a description of the fault in a modality's `range`; None if there is no fault."""
     if "range" not in fields:
         return None
     if "unit" not in fields:
@@ -190,6 +192,7 @@ def _find_range_problem(fields: Mapping[str, Any]) -> str | None:
 
 
 def _find_filter_problem(fields: Mapping[str, Any]) -> str | None:
+    """Return a description of the first fault in a modality's `filter`; None if there is no fault."""
     if "filter" not in fields:
         return None
     edges = fields["filter"]
@@ -217,10 +220,12 @@ def _find_filter_problem(fields: Mapping[str, Any]) -> str | None:
 
 
 def _is_number(value: Any) -> bool:
+    """Return True for a finite number that is not a truth value."""
     return type(value) in (int, float) and abs(value) < float("inf")
 
 
 def _is_positive(value: Any) -> bool:
+    """Return True for a finite number above 0."""
     return _is_number(value) and value > 0
 
 
@@ -240,7 +245,7 @@ class Question:
     Args:
         higher, lower: the two states as nouns in a sentence: that of class 1, that of class 0.
         detail: description of the labels; empty if their origin says enough.
-        order: the common order of the states, as a clause; empty if it varied.
+        order: order in which all subjects went through the states, as a clause; empty if subjects' orders differ.
     """
 
     question: str
@@ -260,7 +265,7 @@ def read_questions(asks: Mapping[str, Mapping[str, str]]) -> tuple[tuple[str, Qu
 
 
 def find_questions_problem(asks: Any) -> str | None:
-    """Describe the first fault of a dataset's field `asks`; None without one."""
+    """Return a description of the first fault in a dataset's field `asks`; None if there is no fault."""
     if not isinstance(asks, Mapping):
         return f"`{ASKS}` is {asks!r}, expected a mapping of targets"
     for target, about in asks.items():
@@ -508,6 +513,8 @@ def _parse(text: str, package: str, version: str, source: Path) -> Iterator[Entr
 
 
 def _make_entry(kind: str, name: str, fields: Any, package: str, version: str, source: Path) -> Entry:
+    """Return a plugin from its fields in the `registry.yaml` at `source`; one marked as broken if the fields have a
+    fault."""
     if problem := _find_entry_problem(kind, name, fields):
         return _make_broken(kind, name, package, version, source, problem)
     return Entry(
@@ -525,7 +532,7 @@ def _make_entry(kind: str, name: str, fields: Any, package: str, version: str, s
 
 
 def _find_entry_problem(kind: str, name: str, fields: Any) -> str | None:
-    """Describe the fault in an entry's fields; None without one."""
+    """Return a description of the first fault in the name or fields of a plugin; None if there is no fault."""
     if not _FRAGMENT_NAME.fullmatch(name):
         return "a name consists of letters, digits, `_`, `-`, `.`, and at most one `/` before a variant"
     if not isinstance(fields, Mapping):
@@ -556,6 +563,7 @@ def _find_entry_problem(kind: str, name: str, fields: Any) -> str | None:
 
 
 def _find_sites_problem(sites: Any, modalities: list[str]) -> str | None:
+    """Return a description of the first fault in a dataset's sensor sites; None if there is no fault."""
     if not isinstance(sites, Mapping):
         return f"`{_SITES}` is {sites!r}, expected a mapping of modalities to places on the body"
     for m, places in sites.items():
@@ -567,16 +575,19 @@ def _find_sites_problem(sites: Any, modalities: list[str]) -> str | None:
 
 
 def _find_releases_problem(released: Any) -> str | None:
+    """Return a description of the fault in a dataset's digests of releases; None if there is no fault."""
     if not isinstance(released, Mapping) or not all(isinstance(text, str) for row in released.items() for text in row):
         return f"`{_RELEASES}` is {released!r}, expected a mapping from each digest to the owner of its recordings"
     return None
 
 
 def _as_list(places: Any) -> list[Any]:
+    """Return sensor sites as a list; a single one as a list of one."""
     return places if isinstance(places, list) else [places]
 
 
 def _describe_api_problem(api: Any, package: str) -> str:
+    """Return in words that a package's version of the plugin API is not the one that embench reads, and what to do."""
     own = f"embench {embench.__version__} reads version {API} of the plugin API"
     later = type(api) is int and api > API
     remedy = f"update {embench.DISTRIBUTION}, or install a version of {package} that supports" if later else "write"
@@ -584,10 +595,12 @@ def _describe_api_problem(api: Any, package: str) -> str:
 
 
 def _make_broken(kind: str, name: str, package: str, version: str, source: Path, problem: str) -> Entry:
+    """Return a plugin that cannot be used, with the reason `problem`."""
     return Entry(kind, name, package, version, target="", revision=0, summary="", source=source, broken=problem)
 
 
 def _format_error(error: Exception) -> str:
+    """Return an error on reading a `registry.yaml` as a clause."""
     if isinstance(error, FileNotFoundError):
         return f"{error.filename} does not exist"
     if mark := getattr(error, "problem_mark", None):  # of a yaml.MarkedYAMLError

@@ -82,7 +82,7 @@ def predict_with(
     trust_code: bool = False,
     progress: EventCallback | None = None,
 ) -> NewPredictions:
-    """Predict all units of a dataset, labelled or not, with all trained models of a run.
+    """Return predictions of all units of a dataset, labelled or not, by all trained models of a run.
 
     Raises:
         UsageError: the run is a submission or adapts to test subjects, the dataset is one that it was trained on, or
@@ -322,7 +322,12 @@ def _open_folder(runs: Path | None) -> Iterator[Path]:
 
 
 def _compare_plan(record: Record, run: Manifest, planned: Plan, result: Reproduction) -> None:
-    """Compare a plan of the entry's request with the entry; store faults, notes and tolerance in `result`."""
+    """Compare `planned`, a new plan made from the entry's request, with what the entry records. Faults, notes and the
+    tolerance are stored in `result`.
+
+    Args:
+        record: the entry. `run`: its manifest.
+    """
     recorded = {name: value for name, value in record.run["config"].items() if name != "request"}
     for difference in differences(recorded, json.loads(json.dumps(planned.config))):
         if difference.recorded == ABSENT:
@@ -351,8 +356,8 @@ def _compare_plan(record: Record, run: Manifest, planned: Plan, result: Reproduc
 
 
 def _stated_facts(run: Manifest, planned: Plan) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the facts of a record that follow from its request, and the same facts of the plan. Both leave out facts
-    that the record lacks."""
+    """Return two mappings: the facts that a run's record states and that follow from the run's request, and the same
+    facts of the plan. Both leave out facts that the record lacks."""
     recipe, method = run.recipe.content(), run.method.content()
     stated: dict[str, Any] = {
         "pretraining_overlap": run.pretraining_overlap,
@@ -422,7 +427,8 @@ def _select_counted_stages(graph: Graph, picked: Sequence[PickedFold]) -> Graph:
 
 
 def _select_predictions(predictions: Predictions, picked: Sequence[PickedFold] | None) -> Predictions:
-    """Return the predictions of the model and its comparisons, in some seeds and folds or in all."""
+    """Return the predictions of the model and of other predictors that come from the method, without confound-only
+    models. `picked`: seeds and folds to select; None for all."""
     keep = np.isin(predictions["method"], (MODEL, *MADE_BY_METHOD))
     if picked is not None:
         keep &= [stage in picked for stage in zip(predictions["seed"], predictions["fold"], strict=True)]
@@ -430,7 +436,8 @@ def _select_predictions(predictions: Predictions, picked: Sequence[PickedFold] |
 
 
 def _compare_predictions(record: Record, old: Predictions, new: Predictions, result: Reproduction) -> None:
-    """Compare repeated predictions (`new`) with the entry's (`old`); only scores if libraries or devices differ."""
+    """Compare repeated predictions (`new`) with the entry's (`old`), or the scores of both if `result` has no tolerance
+    for predictions, as with other libraries or devices. Faults and the greatest difference are stored in `result`."""
     old, new = _sort_rows(old), _sort_rows(new)
     names = ("method", "target", "unit", "seed", "fold")
     if not len(new) or any(old[name].tolist() != new[name].tolist() for name in names):
@@ -457,6 +464,7 @@ def _compare_predictions(record: Record, old: Predictions, new: Predictions, res
 
 
 def _sort_rows(predictions: Predictions) -> Predictions:
+    """Return the predictions sorted by method, target, unit and seed."""
     return predictions.take(np.lexsort([predictions[name] for name in ("seed", "unit", "target", "method")]))
 
 
@@ -467,7 +475,8 @@ def _compute_gaps(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[s
 
 
 def _compare_scores(before: Mapping[str, Any], after: Mapping[str, Any], result: Reproduction) -> None:
-    """Compare all scores of the method that are defined in both documents, by `SCORE_TOLERANCE`."""
+    """Compare the scores of the method that are defined in both documents. Store the greatest difference in `result`,
+    and a fault for scores that differ by more than `SCORE_TOLERANCE`."""
     gaps = _compute_gaps(before, after)
     if not gaps:
         result.wrong.append("scores: the repeated run has no defined score, so nothing can be compared")

@@ -66,8 +66,11 @@ def crossed_pairs(units: Units, cell: np.ndarray, subjects: np.ndarray, *, grade
 
 
 def order_by_subject(units: Units, subjects: np.ndarray, *, graded: bool = False) -> np.ndarray:
-    """Return (P,) the proportion of pairs of units in the right order within each of `subjects` (P,). `graded`: the
-    mean difference of their scores instead. NaN for a subject without two labels that differ by a step."""
+    """Return (P,) the proportion of pairs of units that the score puts in the right order, within each of `subjects`
+    (P,). NaN for a subject without two labels that differ by a step.
+
+    Args:
+        graded: True for the mean difference of the two scores of a pair instead of the proportion."""
     tie, values = None if graded else compute_tie_width(units.score), np.full(len(subjects), np.nan)
     for p, rows in iterate_groups(encode_subjects(units, subjects)):
         won, number = _count_within_subject(units, rows, np.zeros(len(units), int), 1, tie)
@@ -267,7 +270,12 @@ def length_by_subject(units: Units, subject: np.ndarray, subjects: int) -> np.nd
 
 
 def proportion_won(name: str, tables: Sequence[Pairs], hurdle: Hurdle = HURDLE) -> float | Undefined:
-    """Return the proportion of comparisons won, mean over classes. Classes with too few comparisons are left out."""
+    """Return the mean over classes of the proportion of comparisons won, or why it is undefined. Classes with too few
+    comparisons are left out.
+
+    Args:
+        name: the conditioned score. `tables`: its comparisons, one table (P, P) for each class.
+        hurdle: least numbers of comparisons and subjects of a class."""
     if kept := estimable(name, tables, hurdle):
         return float(np.mean([tables[k].wins.sum() / tables[k].pairs.sum() for k in kept]))
     most, involved = (max(sizes) for sizes in zip(*(comparison_counts(name, table) for table in tables), strict=True))
@@ -287,13 +295,13 @@ def proportion_won(name: str, tables: Sequence[Pairs], hurdle: Hurdle = HURDLE) 
 def proportion_won_resampled(
     name: str, tables: Sequence[Pairs], counts: np.ndarray, hurdle: Hurdle = HURDLE
 ) -> np.ndarray:
-    """Return (R,) the proportion won, mean over the classes of `proportion_won`, in samples of subjects. Sample r
-    contains subject p `counts[r, p]` times."""
+    """Return (R,) the value of `proportion_won` in each sample of subjects, over the same classes as in all subjects.
+    Sample r contains subject p `counts[r, p]` times."""
     return mean_ignoring_nan([tables[k].resample(counts) for k in estimable(name, tables, hurdle)])
 
 
 def estimable(name: str, tables: Sequence[Pairs], hurdle: Hurdle = HURDLE) -> list[int]:
-    """Return the positions of classes with enough comparisons and subjects."""
+    """Return the positions in `tables` of the classes with enough comparisons and subjects."""
     sizes = [comparison_counts(name, table) for table in tables]
     enough = [k for k, (n, subjects) in enumerate(sizes) if n >= hurdle.comparisons and subjects >= hurdle.subjects]
     return [k for k in enough if name not in MATCHED or _count_compared_subjects(tables[k]) >= hurdle.matches]
@@ -310,7 +318,8 @@ def _count_compared_subjects(table: Pairs) -> int:
 
 
 def proportion_won_of_any(tables: Sequence[Pairs]) -> float | None:
-    """Return the mean over classes of the proportion won, however few comparisons there are; None without any."""
+    """Return the mean over classes of the proportion of comparisons won, even if a class has few comparisons; None if
+    no class has any. `tables`: one for each class."""
     shares = [table.wins.sum() / table.pairs.sum() for table in tables if table.pairs.any()]
     return float(np.mean(shares)) if shares else None
 
@@ -336,8 +345,8 @@ def over_folds(
 
 
 def sum_of_known(by_fold: Iterable[list[Pairs] | Undefined]) -> list[Pairs] | Undefined:
-    """Return the sum of the folds' tables, class by class, without undefined folds. If all folds are undefined, return
-    the first reason. At most one fold's tables are in memory."""
+    """Return the sum of the folds' tables, one table for each class. Undefined folds are left out; if all folds are
+    undefined, return the reason of the first. Only the tables of one fold are in memory at a time."""
     total: list[Pairs] | None = None
     reasons = []
     for tables in by_fold:

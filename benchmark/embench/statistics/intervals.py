@@ -119,8 +119,9 @@ def leave_one_out(
 
 
 def jackknife_error(values: np.ndarray) -> tuple[float, int]:
-    """Return the standard error of a score and its degrees of freedom. `values` (G,): the score without each group, NaN
-    for groups that do not affect it. (0, 0) with fewer than two other groups."""
+    """Return the standard error of a score and the error's degrees of freedom; (0, 0) if fewer than two groups affect
+    the score. `values`: (G,) for each group of subjects the score of all others, NaN for groups that do not affect
+    it."""
     known = values[np.isfinite(values)]
     if len(known) < 2:
         return 0.0, 0
@@ -154,7 +155,8 @@ def mean_over_subjects(
 
 
 def with_interval(estimate: Estimate, error: float, df: int) -> Estimate:
-    """Return the estimate with a standard error and its t interval."""
+    """Return the estimate with the standard error `error` and the t interval that follows from it, with `df` degrees of
+    freedom."""
     from scipy import stats  # slow to import, and leaderboards do not need it
 
     half = float(stats.t.ppf((1 + LEVEL) / 2, df) * error)
@@ -177,8 +179,11 @@ def cover_other_stimuli(estimate: Estimate, without: np.ndarray) -> Estimate:
 
 
 def paired_difference(one: Estimate, other: Estimate, group: np.ndarray) -> Estimate | Undefined:
-    """Return the paired difference `one` less `other`, with the same kind of interval. If both have values of subjects,
-    these are paired; `group` (P,) names the subjects' groups. Otherwise the scores without each group are paired."""
+    """Return the paired difference `one` less `other`, with the same kind of interval as theirs. If both estimates have
+    values of subjects, the values are paired. If not, the scores without each group of subjects are paired.
+
+    Args:
+        group: (P,) name or number of each subject's group, for values of subjects."""
     if one.subject_values is not None and other.subject_values is not None:
         gap = mean_over_subjects(one.subject_values - other.subject_values, group)
         if isinstance(gap, Undefined):
@@ -237,7 +242,14 @@ def widen(estimate: Estimate, shared: float | None) -> Estimate:
 
 
 def jackknife_estimate(mean: float, without: np.ndarray, subjects: int, left_out: tuple[Reason, ...] = ()) -> Estimate:
-    """Return an estimate whose standard error and t interval come from the score without each group (G,)."""
+    """Return an estimate with the jackknife's standard error and t interval. It has neither if fewer than two groups
+    affect the score.
+
+    Args:
+        mean: the score of all subjects.
+        without: (G,) for each group of subjects the score of all others; NaN for groups that do not affect it.
+        subjects: number of subjects. `left_out`: reasons why some data are not included.
+    """
     error, df = jackknife_error(without)
     estimate = Estimate(mean, None, None, None, subjects, "jackknife", left_out, without=without)
     return with_interval(replace(estimate, std=error, groups=df + 1), error, df) if df else estimate
@@ -322,7 +334,7 @@ def corrected_error(differences: np.ndarray, folds: int) -> float:
 
 
 def t_test(mean: float, error: float, df: float) -> float:
-    """Return the two-sided p of a mean with its standard error."""
+    """Return the two-sided p of a mean with the standard error `error` and `df` degrees of freedom."""
     from scipy import stats
 
     if error == 0:
@@ -488,9 +500,10 @@ of the scores of equal methods, less their expectation."""
 
 
 def _compare_paired(summands: Sequence[Summands]) -> _Compared:
-    """Compare methods by sign flips. A flip changes the signs of all methods' contributions of some groups of subjects,
-    so that methods keep their correlation (Westfall & Young 1993). The first flip changes none: the observed value
-    also counts."""
+    """Return the comparison of M methods by sign flips, in the form of `_Compared`.
+
+    A flip changes the signs of all methods' contributions of some groups of subjects, so that methods keep their
+    correlation (Westfall & Young 1993). The first flip changes no sign: the observed value also counts."""
     contributions = np.stack([s.contributions for s in summands])
     variance = np.stack([((row - contributions) ** 2).sum(-1) for row in contributions])
     error = np.sqrt(variance + _overlap_variances(summands, variance))
@@ -518,8 +531,8 @@ def _overlap_variances(summands: Sequence[Summands], variance: np.ndarray) -> np
 
 
 def _overlap_variance(by_seed: np.ndarray, trained: np.ndarray, variance: float) -> float:
-    """Return the training-overlap variance, limited by its bound. If seeds are too few to estimate it, it is `variance`
-    (the variance without it), as for models of noise."""
+    """Return the training-overlap variance, at most `MAX_OVERLAP` times `variance`. If there are too few seeds to
+    estimate it, return `variance`, as for models of noise. `variance`: the variance without training overlap."""
     shared = training_overlap(by_seed, trained)
     return variance if shared is None else min(shared, MAX_OVERLAP * variance)
 
@@ -537,11 +550,12 @@ def _as_if_equal(summands: Sequence[Summands], contributions: np.ndarray) -> np.
 
 
 def _compare_unpaired(means: np.ndarray, scores: Sequence[Score]) -> _Compared:
-    """Compare methods by the range of independent means (Tukey & Kramer). This is conservative if methods make similar
-    errors.
+    """Return the comparison of M methods by the range of independent means (Tukey & Kramer), in the form of
+    `_Compared`. This is conservative if methods make similar errors.
 
-    The standard error comes from half the interval, also for an add-one interval. The latter's centre is nearer to .5
-    than the score, and its ends are limited to 0 and 1 (`tests/leaderboard/test_ranking.py`)."""
+    The standard error of a mean comes from half of its interval, also of an add-one interval, although the centre of
+    an add-one interval is nearer to .5 than the score, and its ends are limited to 0 and 1
+    (`tests/leaderboard/test_ranking.py`)."""
     from scipy.special import stdtrit
 
     df = max(1, min(score.subjects or 0 for score in scores) - 1)

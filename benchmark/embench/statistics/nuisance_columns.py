@@ -61,7 +61,7 @@ class SessionGrid:
     """Sessions of P subjects on a grid of time: each cell is as long as a unit and contains at most one unit."""
 
     def __init__(self, sessions: Sessions) -> None:
-        """Lay a grid over each session, from its start."""
+        """Lay a grid over each session, from the start of the session."""
         self.sessions = sessions
         self.cell = np.floor(sessions.start / sessions.unit_s + 1e-6).astype(int)
         self.shape = len(sessions.rows), int(self.cell.max()) + 1
@@ -69,7 +69,8 @@ class SessionGrid:
         self.shifts = np.arange(-self.most, self.most + 1)
 
     def to_cells(self, values: np.ndarray) -> np.ndarray:
-        """Return (P, M) `values` (n,) of units in the cells of their subject, NaN in cells without a unit."""
+        """Return (P, M): the `values` (n,) of units, placed in the M cells of each subject; NaN in cells without a
+        unit."""
         out = np.full(self.shape, np.nan)
         for p, rows in enumerate(self.sessions.rows):
             out[p, self.cell[rows]] = values[rows]
@@ -140,7 +141,8 @@ class SessionGrid:
 
 
 def _softmax(likeness: np.ndarray, temperature: float) -> np.ndarray:
-    """Return weights that add up to 1, the softmax of `likeness` / `temperature`."""
+    """Return weights with the shape of `likeness` that add up to 1 over all its elements: softmax of `likeness` /
+    `temperature`."""
     weight = np.exp((likeness - likeness.max()) / temperature)
     return np.asarray(weight / weight.sum())
 
@@ -200,6 +202,8 @@ class Observed:
         names = [each.name for each in fields(Movement)]
 
         def make() -> np.ndarray:
+            """Return (n, k + m) the k features of all m kinds side by side, then the numbers of features of each kind,
+            the same in all rows."""
             features = accelerometer_features(
                 read_windows(self.cohort, "acc", self.units), store.modalities["acc"].rate
             )
@@ -227,6 +231,7 @@ class Observed:
         return self.cached_array("contact of sensors", self._contact)
 
     def _contact(self) -> np.ndarray:
+        """Return `contact`, computed from the prepared data."""
         store = self.cohort.store
         ids = [self.cohort.units[i].id for i in self.units.tolist()]
         columns = [np.zeros((0, len(ids)))]
@@ -245,12 +250,14 @@ class Observed:
 
     @cached_property
     def likeness(self) -> list[np.ndarray]:
-        """`SessionGrid.likeness` for each trace of the accelerometer; empty without an accelerometer."""
+        """For each group of accelerometer traces, the (P, P, 2 K + 1) correlations of `SessionGrid.likeness`; empty
+        without an accelerometer."""
         return [self.cells.likeness(each) for each in self.moved.traces()] if self.moved else []
 
     @cached_property
     def local(self) -> tuple[list[np.ndarray], Members, Smoothed]:
-        """Columns of time, movement and behaviour, models on them, and spans over which predictions are smoothed."""
+        """The columns (n, k) of time, movement and behaviour, the confound-only models that have such columns as input,
+        and the spans over which predictions of some models are smoothed."""
         sessions = self.sessions
         places = nuisance_models.session_positions(sessions)
         columns = [np.ones((len(self.units), 1)), nuisance_models.time_bumps(sessions)]
@@ -352,24 +359,25 @@ def make_block(name: str, study: Study) -> np.ndarray:
 
 
 def confound_models(name: str, study: Study) -> tuple[list[np.ndarray], Members, Smoothed]:
-    """Return the columns of the block `local` or `contact`, the models on them, and the spans over which predictions
-    are smoothed."""
+    """Return the columns (n, k) of the block `name`, the confound-only models that have these columns as input, and the
+    spans over which predictions of some of the models are smoothed. `name`: `local` or `contact`."""
     observed = study.observed
     return observed.local if name == "local" else make_context_block(observed.contact, study.sessions, name)
 
 
 def _with_models(name: str, study: Study) -> np.ndarray:
-    """Return the columns of a block, the predictions of models on them, and means of some predictions over the seconds
-    before and after a unit."""
+    """Return (n, k) the columns of the block `name`, the out-of-fold predictions of its confound-only models, and for
+    some models the mean prediction over spans before and after each unit. Published predictions are used if there are
+    any; otherwise, the models are fitted."""
     columns, members, smoothed = confound_models(name, study)
     predicted = published_predictions(study.cohort.store.name, published_key(name, study), list(members))
     predicted = predicted or predictions(members, study.y, study.target, study.parts, study.seed)
     smooth = [
-        standardise_all(study.sessions.mean(standardise_all(predicted[name]), before, after))
-        for name, spans in smoothed.items()
+        standardise_all(study.sessions.mean(standardise_all(predicted[model]), before, after))
+        for model, spans in smoothed.items()
         for before, after in spans
     ]
-    return np.hstack([*columns, *(standardise_all(predicted[name]) for name in members), *smooth])
+    return np.hstack([*columns, *(standardise_all(predicted[model]) for model in members), *smooth])
 
 
 def is_published(name: str, study: Study) -> bool:
@@ -413,7 +421,8 @@ def predict_protocol_phase(study: Study) -> np.ndarray | Undefined:
 
 
 def _training_of_subjects(study: Study) -> list[np.ndarray]:
-    """Return for each subject the training units of the fold that predicts its first unit."""
+    """Return for each subject (k,) the positions of the training units of the fold that predicts the subject's first
+    unit."""
     fold = np.zeros(len(study.units), int)
     for k, (_, test) in enumerate(study.parts):
         fold[test] = k
@@ -488,7 +497,7 @@ def _compute_placebo(study: Study, axis: int) -> np.ndarray:
 
 
 def _split_axes(study: Study, axis: int) -> tuple[MovementColumns, MovementColumns]:
-    """Return the columns of movement along one axis, and those along the other axes."""
+    """Return the columns of movement along the axis number `axis`, and the columns along the other axes."""
     windows, rate = read_windows(study.cohort, "acc", study.units), study.cohort.store.modalities["acc"].rate
     one, others = (
         MovementColumns(accelerometer_features(windows[:, axes], rate, convolutions=0), study.sessions)
@@ -507,7 +516,8 @@ MODELS_VERSION = 1
 
 
 def published_file(dataset: str) -> Traversable | None:
-    """Return the file of published predictions of a dataset (its full name); None if its package has none."""
+    """Return the file with the published predictions of a dataset; None if the dataset's package has no such file.
+    `dataset`: full name."""
     package, _, name = dataset.partition("/")
     try:
         path = resources.files(package) / "confounds" / f"{name.replace('/', '-')}.npz"

@@ -95,7 +95,8 @@ class VideoMae(Encoder):
         return found
 
     def _files(self) -> tuple[Path, ...]:
-        """Return the files of `build.weights`, none for `random`. Raises UsageError as `assets`."""
+        """Return the files of the recipe's weights; none if the network starts at random. Raises UsageError if the
+        recipe names no weights, or if `config.json` is missing."""
         text = str(self.recipe.build["weights"])
         if text == pretrained.UNNAMED:
             raise UsageError(
@@ -135,7 +136,7 @@ class VideoMae(Encoder):
 
 
 def make_configuration(spec: InputSpec, build: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the sizes of a recipe's network, by transformers' names.
+    """Return the sizes of a recipe's network, by the names of the settings in the library `transformers`.
 
     Raises:
         UsageError: frames or pixels do not divide into cubes.
@@ -163,7 +164,7 @@ def load(kind: Any, folder: Path, wanted: Mapping[str, Any]) -> Any:
     """Return the network of transformers' class `kind` with the weights of a folder.
 
     Args:
-        wanted: sizes that the network needs to have, by transformers' names.
+        wanted: sizes that the network needs to have, by the names of the settings in `transformers`.
 
     Raises:
         UsageError: the weights are of another size than the recipe's. DataError: the folder holds no VideoMAE.
@@ -208,7 +209,7 @@ def load(kind: Any, folder: Path, wanted: Mapping[str, Any]) -> Any:
 
 @contextlib.contextmanager
 def _silence() -> Iterator[None]:
-    """Hide transformers' progress bars, and its report on weights that are not used."""
+    """Hide the progress bars of `transformers`, and the report on weights that are not used, inside this context."""
     from transformers.utils import logging
 
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
@@ -231,15 +232,15 @@ def keep_positions(part: Any) -> None:
 
 
 class DropPath(nn.Module):
-    """Drop a branch for a proportion `share` of the batch in training, and scale up the others (Huang et al. 2016, Deep
-    Networks with Stochastic Depth)."""
+    """Layer at the end of a branch. In training, it sets the branch to 0 for a proportion `share` of the samples of a
+    batch, and scales up the branch of other samples (Huang et al. 2016, Deep Networks with Stochastic Depth)."""
 
     def __init__(self, share: float) -> None:
         super().__init__()
         self.share = share
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return `x` (B, ...) with the branch of some samples set to 0 and the others scaled; in evaluation `x`."""
+        """Return the branch `x` (B, ...), in training with some samples set to 0 and the others scaled up."""
         if not self.training or not self.share:
             return x
         kept = torch.rand(len(x), *[1] * (x.ndim - 1), device=x.device) >= self.share
@@ -247,7 +248,7 @@ class DropPath(nn.Module):
 
 
 class Network(nn.Module):
-    """uint8 (B, T, 3, H, W), mask (B, T) | None -> Tokens(x (B, L, D), mask (B, L) | None).
+    """VideoMAE as an encoder: uint8 (B, T, 3, H, W), mask (B, T) | None -> Tokens(x (B, L, D), mask (B, L) | None).
 
     Args:
         videomae: transformers' `VideoMAEModel`.

@@ -247,7 +247,8 @@ def _draw_truth(person: int, seed: int, effect: float, _: float | None, *, perso
         shift = rng.uniform(-0.5, 0.5)
         by_trial = 1 + 8 * norm.cdf(latent + shift)
         rows[target] = (5 + 4 * quantile if high else 1 + 3 * quantile) if person_label else by_trial
-    # Standard deviations: heart rate 10 between subjects, 4 within; log SCR rate .38, .3; asymmetry 1.3, 1.
+    # Standard deviations between subjects, and within a subject: heart rate 10 and 4, log SCR rate .38 and .3, alpha
+    # asymmetry 1.3 and 1, smile and brow `OWN` (`rest` is the face at rest) and 1.
     rows["heart_rate"] = rng.uniform(58, 92) + 4 * response["arousal"]
     rows["scr_per_min"] = np.exp(rng.uniform(math.log(3), math.log(11)) + 0.3 * response["arousal"])
     rows["alpha_asymmetry"] = 1.3 * rng.standard_normal() + response["valence"]
@@ -367,6 +368,7 @@ class _Body:
 
     @staticmethod
     def draw(rng: np.random.Generator) -> _Body:
+        """Draw one subject's body from `rng`."""
         typical = np.array(
             [[-0.17, 0.025, 0.12], [-0.035, 0.01, -0.1], [0, 0.012, 1], [0.035, 0.012, -0.25], [0.25, 0.045, 0.3]]
         )
@@ -457,10 +459,12 @@ def _write_external(out: Path, people: list[np.ndarray], seed: int, length_s: fl
 
 
 def _draw_external_truth(person: int, seed: int, effect: float, length_s: float) -> np.ndarray:
-    """Return one subject's rows of `MOMENTS`: one for each second of each video."""
+    """Return one subject's true values for the external annotation, as rows of `MOMENTS`: one for each second of each
+    video."""
     rng = np.random.default_rng([seed, person, 6])
     shift = dict(zip(("arousal", "valence"), rng.uniform(-0.4, 0.4, 2), strict=True))
-    # Standard deviations: heart rate 10 between subjects, 4 within; log SCR rate .38, .3; asymmetry 1.3, 1.
+    # Standard deviations between subjects, and within a subject: heart rate 10 and 4, log SCR rate .38 and .3, alpha
+    # asymmetry 1.3 and 1, smile and brow `OWN` (`rest` is the face at rest) and 1.
     resting, responses, asymmetry = rng.uniform(58, 92), rng.uniform(math.log(3), math.log(11)), rng.standard_normal()
     rest = OWN * np.random.default_rng([seed, person, 9]).standard_normal(2)
     videos = []

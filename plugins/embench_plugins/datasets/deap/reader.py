@@ -106,6 +106,7 @@ def read_trials(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _read_matlab(path: Path) -> dict[str, Any]:
+    """Return name -> variable of a MATLAB file of a subject. Raises DataError if the file cannot be read."""
     try:
         return read_variables(path.read_bytes(), ("data", "labels"), MOST_BYTES)[0]
     except Exception as error:  # scipy's parser raises all kinds of exceptions for damaged bytes
@@ -114,7 +115,8 @@ def _read_matlab(path: Path) -> dict[str, Any]:
 
 
 def _check_numbers(content: dict[Any, Any], name: str, path: Path) -> np.ndarray:
-    """Return an array of a file's content. Raises DataError if it is missing or not real numbers."""
+    """Return the array `name` of a file's content. Raises DataError if the array is missing or does not hold real
+    numbers."""
     array = content.get(name)
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
         kind = (
@@ -127,10 +129,12 @@ def _check_numbers(content: dict[Any, Any], name: str, path: Path) -> np.ndarray
 
 
 def _reject(path: Path, what: str) -> DataError:
+    """Return the error that the file of a subject has another content. `what`: the fault as a clause."""
     return DataError(what, where=str(path), expected=_CONTENT, hint=HINT)
 
 
 def _describe_shape(array: np.ndarray) -> str:
+    """Return the shape of an array as a text, such as `40 x 40 x 8064`."""
     return " x ".join(map(str, array.shape))
 
 
@@ -394,8 +398,12 @@ def _sort_by_trial(named: list[tuple[Path, re.Match[str]]]) -> Mapping[str, Mapp
 
 
 def _find_span(clip_s: float, duration_s: float) -> tuple[float, float] | None:
-    """Return the times, in seconds of a face video, at which a trial begins (3 s before it: -3) and ends. None if the
-    header states an implausible length."""
+    """Return the start and end of a trial, in seconds of its face video. The trial starts 3 s before the video, at -3.
+    None if the video's header states an implausible length.
+
+    Args:
+        clip_s: length of the video, as its header states it; 0 if unknown.
+        duration_s: length of the trial."""
     video_s = duration_s - BASELINE_S
     return (-BASELINE_S, video_s) if clip_s <= LONGEST_CLIP * video_s else None
 

@@ -114,7 +114,8 @@ EXPECTED = "sub-01/beh/sub-01_task-emotion_beh.tsv to sub-60"
 
 
 class Placed(NamedTuple):
-    """A trial with its position in the session, its part of an EDF file and its start; None without EDF files."""
+    """A trial, the part of an EDF file that is read, the trial's position in the session, and the start of that part in
+    s from the start of the first EDF file. The part and the start are None for a subject without EDF files."""
 
     trial: Trial
     shown: release.Shown | None
@@ -128,7 +129,8 @@ class EmoEegMc(Dataset):
     card = CARD
 
     def subjects(self) -> list[str]:
-        """Return the subjects with all of their EDF files; if nobody has them, those with ratings."""
+        """Return the subjects whose EDF files are all there. If that holds for nobody, return the subjects with
+        ratings."""
         known = {name: release.locate_files(self.root, person) for name, person in list_people().items()}
         recorded = [name for name, paths in known.items() if paths.recorded]
         found = recorded or [name for name, paths in known.items() if paths.ratings.is_file()]
@@ -176,7 +178,8 @@ class EmoEegMc(Dataset):
                 )
 
     def find_trials(self, subject: str) -> tuple[dict[Trial, Placed], dict[Trial, tuple[float, ...]]]:
-        """Return trial -> its position and time, and trial -> its ratings, without trials whose ratings are unknown."""
+        """Return two mappings: trial -> its position and time, and trial -> its ratings. The second lacks trials with
+        unknown ratings."""
         placed = self._placed(subject, self._heads(subject))
         return {one.trial: one for one in placed}, self._rated(subject, placed)
 
@@ -185,6 +188,7 @@ class EmoEegMc(Dataset):
         return files.collect_findings(self.subjects(), list(list_people()), self.root, self._list_findings)
 
     def _list_findings(self, subject: str) -> Iterator[Finding]:
+        """Yield what is missing or odd in a subject's files. Raises DataError for a damaged file."""
         person, paths = list_people()[subject], self._paths(subject)
         heads = self._heads(subject)
         placed = self._placed(subject, heads)
@@ -214,6 +218,10 @@ class EmoEegMc(Dataset):
     def _list_rating_findings(
         path: Path, rated: Mapping[Trial, tuple[float, ...]], placed: list[Placed]
     ) -> Iterator[Finding]:
+        """Yield findings on ratings that are off the scale or missing, and on trials without ratings.
+
+        Args:
+            path: the file of ratings. `rated`: trial -> its ratings. `placed`: all trials of the subject."""
         scores = [value for row in rated.values() for value in row]
         if off := sum(value < SCALE[0] or value > SCALE[1] for value in scores):
             yield Finding("warning", str(path), f"{off} ratings are off the scale {SCALE[0]:g} to {SCALE[1]:g}")
@@ -224,6 +232,7 @@ class EmoEegMc(Dataset):
             yield Finding("warning", str(path), what)
 
     def _paths(self, subject: str) -> release.Paths:
+        """Return the paths of a subject's files. Raises an error for an unknown subject."""
         files.check_subject(subject, list_people(), self.root, expected=EXPECTED, hint=OBTAIN)
         return release.locate_files(self.root, list_people()[subject])
 
@@ -262,7 +271,8 @@ class EmoEegMc(Dataset):
         return found
 
     def _rated(self, subject: str, placed: list[Placed]) -> dict[Trial, tuple[float, ...]]:
-        """Return trial -> its ratings. Empty if the ratings are missing, or their trials are unknown."""
+        """Return a mapping: trial -> its ratings. Empty if the ratings are missing, or if it is unknown to which trials
+        they belong."""
         path, person = self._paths(subject).ratings, list_people()[subject]
         if subject in COPIED or not path.is_file():
             return {}

@@ -164,7 +164,12 @@ class Shown(NamedTuple):
 
 
 def cut_clip(clip: int, start_s: float, length_s: float, ratings: tuple[float, ...]) -> Shown:
-    """Return a clip without the extra seconds at its start: number 22 lasted 8 s longer for sub-036 to sub-060."""
+    """Return the part of a clip that all subjects saw. Clip 22 began with 8 extra seconds for sub-036 to sub-060, which
+    are left out.
+
+    Args:
+        clip: number of the clip. `ratings`: in the order of `RATINGS`.
+        start_s, length_s: start and length with the extra seconds, in the recording."""
     extra_s = length_s - CLIPS[clip].length_s
     if extra_s > TOO_LONG_S:
         return Shown(clip, start_s + extra_s, CLIPS[clip].length_s, ratings)
@@ -276,7 +281,7 @@ def name_site(name: str) -> str:
 
 @dataclass(frozen=True)
 class Eeg:
-    """An open BDF file: its channels at the 30 sites, in the card's order."""
+    """An open BDF file with EEG: its path, and the channels at the 30 sites, in the order of the dataset's card."""
 
     path: Path
     tracks: tuple[Track, ...]
@@ -480,6 +485,7 @@ class Bids(Folder):
         yield from self._list_size_findings(subject, found.rate)
 
     def _list_event_findings(self, subject: str) -> Iterator[Finding]:
+        """Yield a finding for each clip whose emotion or sign in events.tsv is not that of the release's table."""
         path = str(self._path(subject, "events.tsv"))
         table = self._clip_rows(subject)
         for row in table.to_dict("records"):
@@ -585,7 +591,8 @@ class Original(Folder):
         return read_remarks(self._path(subject, "After_remarks.mat"))
 
     def channels(self, subject: str) -> Cohort:
-        """Return the channels that are known from the BIDS release. The unit is None: the EEG's file states it."""
+        """Return the channels that the BIDS release states, since this release does not list them. Their unit is None,
+        so that the unit in the EEG file applies."""
         return find_cohort(subject)._replace(unit=None)
 
     def list_findings(self, subject: str) -> Iterator[Finding]:
@@ -607,7 +614,8 @@ class Original(Folder):
 
 
 def read_remarks(path: Path) -> list[tuple[int, tuple[float, ...]]]:
-    """Return (clip, its ratings in the order of `RATINGS`) for each row of `After_remarks.mat`. Raises DataError."""
+    """Return for each row of `After_remarks.mat` the number of a clip, and the clip's ratings in the order of
+    `RATINGS`. Raises DataError if the file is damaged."""
     try:
         structs = read_variables(path.read_bytes(), ("After_remark",), MOST_BYTES)[0]["After_remark"].ravel()
         rows = [(_parse_numbers(one["vid"], 1), _parse_numbers(one["score"], len(RATINGS))) for one in structs]
@@ -675,7 +683,8 @@ def list_rating_findings(where: Path, rated: Sequence[tuple[int, tuple[float, ..
 
 
 def list_eeg_findings(where: Path, subject: str, sd: float | None) -> Iterator[Finding]:
-    """Yield findings on a subject's EEG, from its typical standard deviation `sd` in uV; None if it is missing."""
+    """Yield findings on a subject's EEG: it is bad in the processed release, or its typical standard deviation is
+    implausible. `sd`: this deviation in uV; None if the EEG is missing."""
     if subject == BAD:
         what = "its EEG is bad in the processed release (standard deviation about 26,010 uV, 8 uV next to it)"
         here = "the EEG is not here" if sd is None else f"{sd:.3g} uV here"

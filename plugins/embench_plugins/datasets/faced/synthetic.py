@@ -89,11 +89,11 @@ def locate_files(folder: Path, person: str) -> Files:
 def write_release(
     out: Path, truths: Sequence[np.ndarray], seed: int
 ) -> Iterator[tuple[Files, np.ndarray, list[Row], float]]:
-    """Write all files of subjects except events and recordings. Yields for each subject the paths, the truth's rows,
-    the events on the real time axis, and the end of the session in s.
+    """Write all files of subjects except events and recordings. Yield for each subject the paths of files, the
+    subject's rows of `truths`, the events on the real time axis, and the end of the session in s.
 
     Args:
-        truths: rows of each subject with `person`, `clip` and `ratings`.
+        truths: for each subject a row for each clip (28,), with `person`, `clip` and `ratings`.
     """
     about = {"Name": "FACED (synthetic)", "BIDSVersion": "1.7.0", "DatasetType": "derivative", "License": "CC0"}
     write_json(out / "dataset_description.json", about)
@@ -204,7 +204,7 @@ def find_stretches(events: Sequence[Row], rate: int, samples: int) -> Iterator[t
 
 
 def _write_sidecars(files: Files, person: str) -> None:
-    """Write the files beside a recording, except its events."""
+    """Write the files beside a subject's recording, except the file of events."""
     layout, rate, unit = find_cohort(person)
     files.about.parent.mkdir(parents=True)
     about = {"TaskName": TASK, "Manufacturer": "Biosemi", "PowerLineFrequency": NONE, "SamplingFrequency": rate}
@@ -218,13 +218,14 @@ def _write_sidecars(files: Files, person: str) -> None:
 
 
 def read_seconds(path: Path) -> int:
-    """Return the whole seconds of a recording. Its JSON file states the time of its last sample."""
+    """Return the number of whole seconds of a recording. `path`: the recording's JSON file, which states the time of
+    the last sample."""
     about = json.loads(path.read_text("utf-8-sig"))
     return round(about["RecordingDuration"] + 1 / about["SamplingFrequency"])
 
 
 def state_seconds(path: Path, seconds: int) -> None:
-    """Write the whole seconds of a recording into its JSON file."""
+    """Write the number of whole seconds of a recording into the recording's JSON file `path`."""
     about = json.loads(path.read_text("utf-8-sig"))
     write_json(path, {**about, "RecordingDuration": round(seconds - 1 / about["SamplingFrequency"], 6)})
 
@@ -262,6 +263,7 @@ def _mark_row(onset_s: float, kind: str) -> Row:
 
 
 def _clip_row(onset_s: float, length_s: float, number: int, ratings: np.ndarray) -> Row:
+    """Return the event of a clip. `number`: of the clip; `ratings`: (12,) in the order of `RATINGS`."""
     clip = CLIPS[number]
     return {
         **_mark_row(onset_s, clip.film),
@@ -274,6 +276,7 @@ def _clip_row(onset_s: float, length_s: float, number: int, ratings: np.ndarray)
 
 
 def _write_table(path: Path, rows: Sequence[Sequence[str]]) -> None:
+    """Write a table of texts as TSV; the first row is the header."""
     path.write_text(MARK + "".join("\t".join(row) + "\n" for row in rows), "utf-8", newline="")
 
 
@@ -378,6 +381,7 @@ def _make_generator(
 
 
 def _write_recordings(out: Path, truths: list[np.ndarray], seed: int, length_s: float, *, planted: Planted) -> None:
+    """Write the files of the BIDS release below `out`, with a BDF file of each subject."""
     for files, rows, events, end_s in write_release(out, truths, seed):
         person = str(rows["person"][0])
         _shorten(files, person, events, end_s, length_s)
@@ -385,6 +389,8 @@ def _write_recordings(out: Path, truths: list[np.ndarray], seed: int, length_s: 
 
 
 def _write_arrays(out: Path, truths: list[np.ndarray], seed: int, _: float) -> None:
+    """Write the files of the release below `out`, with a file of processed arrays instead of a BDF file of each
+    subject."""
     (out / "Processed_data").mkdir()
     for files, rows, events, end_s in write_release(out, truths, seed):
         person = str(rows["person"][0])
@@ -432,7 +438,7 @@ def _draw_powers(
 
 
 def draw_patterns(seed: int, what: Literal["film", "emotion", "dimension"], names: Collection[str]) -> np.ndarray:
-    """Return a pattern (30, 5) with a mean square of 1 for each of `names`: (len(names), 30, 5)."""
+    """Return (len(names), 30, 5): for each name a pattern over 30 electrodes and 5 bands, with a mean square of 1."""
     rng = np.random.default_rng([seed, ("film", "emotion", "dimension").index(what)])
     drawn = rng.standard_normal((len(names), len(ELECTRODES), len(BANDS)))
     return np.asarray(drawn / np.sqrt((drawn**2).mean((1, 2), keepdims=True)))

@@ -143,13 +143,14 @@ def make_skin_responses(count: int, onset_s: float, samples: int, rate: float, r
 
 
 def _make_response(seconds: float, rate: float) -> np.ndarray:
-    """Return one skin conductance response: a fast rise and a slow fall."""
+    """Return (T,) one skin conductance response, a fast rise and a slow fall, of `seconds` at `rate` Hz."""
     after = np.arange(round(seconds * rate)) / rate
     return np.exp(-after / 3) - np.exp(-after / 0.7)
 
 
 def _make_wave(phase: np.ndarray, waves: np.ndarray) -> np.ndarray:
-    """Return a wave (T,) for a phase in cycles: per cycle, a sum of bells with mean 0 and variance 1."""
+    """Return a periodic signal (T,) at the phases `phase` (T,) in cycles. A cycle is a sum of N bells, shifted and
+    scaled to mean 0 and variance 1. `waves`: (N, 3) phase, width (proportion of a cycle) and height of each bell."""
     position, width, height = waves.T[:, :, None]
     cycle = (height * np.exp(-0.5 * (((_CYCLE - position + 0.5) % 1 - 0.5) / width) ** 2)).sum(0)
     cycle = (cycle - cycle.mean()) / cycle.std()
@@ -157,7 +158,7 @@ def _make_wave(phase: np.ndarray, waves: np.ndarray) -> np.ndarray:
 
 
 def _settle(wave: np.ndarray, rate: float, rng: np.random.Generator) -> np.ndarray:
-    """Return a wave with slowly changing amplitude and a little noise."""
+    """Return (T,) the signal `wave` (T,) with slowly changing amplitude and a little noise."""
     gain = np.exp(0.1 * draw_smooth_noise(rng, len(wave), rate, 60))
     return gain * wave + 0.03 * rng.standard_normal(len(wave))
 
@@ -233,7 +234,8 @@ class Brain:
 
 
 def standardise(x: np.ndarray, skip: int = 0) -> np.ndarray:
-    """Return `x` (..., T) with mean 0 and variance 1 along the last axis, after the first `skip` samples."""
+    """Return `x` (..., T) scaled and shifted along the last axis, so that the samples after the first `skip` have mean
+    0 and variance 1."""
     after = x[..., skip:]
     return np.asarray((x - after.mean(axis=-1, keepdims=True)) / after.std(axis=-1, keepdims=True))
 
@@ -299,12 +301,16 @@ def draw_responses(rng: np.random.Generator, stress: np.ndarray, effect: float) 
 
 
 def record_wristband(heart_rate: np.ndarray, scr_per_min: np.ndarray, rng: np.random.Generator) -> Wristband:
-    """Return the wristband's recording of a session with these rates (n,) per second. Its files end seconds apart."""
+    """Return a wristband's recording of a session of n seconds. The signals end up to a few seconds apart.
+
+    Args:
+        heart_rate, scr_per_min: (n,) beats per minute and skin conductance responses per minute, in each second."""
     session = len(heart_rate)
     body = Body.draw(rng)
 
     def interpolate(rate: float, values: np.ndarray, late_s: float = 0.0) -> np.ndarray:
-        """Return values of every second at every sample of a file that ends `late_s` after the session."""
+        """Return (T,) `values` (n,) of every second, interpolated at every sample of a file with the rate `rate` in Hz
+        that ends `late_s` after the session."""
         time = np.arange(round((session + late_s) * rate)) / rate
         return np.interp(time, np.arange(session) + 0.5, values)
 
