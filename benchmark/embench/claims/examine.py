@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from embench.claims.corpora import choose_pretraining
 from embench.claims.files import MEASURES, Claim, ClaimRun, MeasuredClaim
 from embench.data.cohort import Cohort, choose_targets
 from embench.errors import DataError, EmbenchError, Unfinished
@@ -96,7 +98,11 @@ def size_verdict(published: float, low: float | None, high: float | None) -> Siz
 
 
 def claimed_request(
-    dataset: str, stated: Mapping[str, Any], targets: Sequence[str], options: Mapping[str, Any]
+    dataset: str,
+    stated: Mapping[str, Any],
+    targets: Sequence[str],
+    options: Mapping[str, Any],
+    corpora: Mapping[str, str] = MappingProxyType({}),
 ) -> Request:
     """Return the request of a run on a dataset.
 
@@ -105,7 +111,11 @@ def claimed_request(
         targets: targets of the run; empty: the default targets.
         options: further fields of a request, for options that the claim does not state. Settings of an encoder
             (`encoder[eeg:NAME]`) apply only if the run reads that modality with that encoder.
+        corpora: see `choose_pretraining`.
     """
+    if corpora:
+        pretrainers, _ = choose_pretraining(stated, corpora, dataset, options.get("data_root"))
+        stated = {**stated, "pretrainer": pretrainers}
     further = [_strip_encoder(setting, stated) for setting in options.get("settings") or ()]
     settings = (*stated.get("set", ()), *(setting for setting in further if setting is not None))
     fields = {name: value for name, value in stated.items() if name != "set"}
@@ -195,7 +205,7 @@ def measured_requests(claim: MeasuredClaim, dataset: str, options: Mapping[str, 
         options_of_run = {option: value for option, value in run.stated.items() if option != "target"}
         stated = {"protocol": claim.protocol} | (place.both.stated if place else {}) | options_of_run
         targets = (run.target,) if run.target else place.targets if place else ()
-        requests[name] = claimed_request(dataset, stated, targets, options)
+        requests[name] = claimed_request(dataset, stated, targets, options, claim.corpora)
     return requests
 
 
@@ -466,7 +476,7 @@ def claim_pairs(
                 if claim.place(dataset).targets and not targets:
                     continue  # the classes exist under the paper's protocol only
                 sides = [{"protocol": protocol} | claim.options(side, dataset) for side in ("a", "b")]
-                a, b = (claimed_request(dataset, stated, targets, options) for stated in sides)
+                a, b = (claimed_request(dataset, stated, targets, options, claim.corpora) for stated in sides)
                 pairs.append(ComparedPair(claim, dataset, leg, a, b))
     return pairs
 

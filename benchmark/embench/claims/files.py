@@ -357,6 +357,7 @@ class Claim(Strict):
 
     Args:
         both, a, b: options of both sides, of side a, and of side b. Options of a dataset replace them.
+        corpora: pretrainer -> the paper's corpora, used with the run's own training part where they are present.
         direction: the claim: a's score is higher, or lower, than b's.
         protocol, metric, datasets: as in the paper.
         elsewhere: further datasets, on which the claim is tested on request only.
@@ -368,6 +369,7 @@ class Claim(Strict):
     both: Configuration = Configuration()
     a: Configuration = Configuration()
     b: Configuration = Configuration()
+    corpora: dict[str, str] = {}
     direction: Literal["higher", "lower"]
     protocol: str
     metric: str
@@ -419,6 +421,7 @@ class MeasuredClaim(Strict):
     Args:
         measure: name of a measure, see `MEASURES`.
         runs: name -> options of each run, in the order of the measure's arguments.
+        corpora: as of a `Claim`.
         by: name of a target. `gap_by_label` compares the units of its two classes. The other `SUBJECT_MEASURES` only
             exclude units without a label of this target.
         metric: metric of measures that use scores.
@@ -431,6 +434,7 @@ class MeasuredClaim(Strict):
     claim: str
     measure: str
     runs: dict[str, MeasuredRun] = Field(min_length=1)
+    corpora: dict[str, str] = {}
     by: str | None = None
     reference: float = 0.0
     margin: float | None = Field(default=None, gt=0)
@@ -581,12 +585,14 @@ Figures = Annotated[tuple[float] | tuple[float, float], BeforeValidator(_as_figu
 
 
 class PrintedRow(Strict):
-    """A row of a paper's tables: options of its run, a protocol if not the paper's, and target -> metric -> number."""
+    """A row of a paper's tables: options of its run, corpora as of a `Claim`, a protocol if not the paper's, and target
+    -> metric -> number."""
 
     tables: Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
     row: str
     dataset: str
     run: Configuration
+    corpora: dict[str, str] = {}
     protocol: str | None = None
     printed: dict[str, dict[str, Figures]] = Field(min_length=1)
     remarks: str = ""

@@ -36,10 +36,11 @@ def requests_of_tables(paper: str, dataset: str, options: Mapping[str, Any]) -> 
             # Named as in claims, so that equal runs have equal requests.
             stated, targets = {"fusion": "single"} | row.run.stated, list(row.printed)
             own_rules = {"protocol": row.protocol or tables.protocol}
-            by_paper = claimed_request(dataset, own_rules | stated, targets, options)
+            by_paper = claimed_request(dataset, own_rules | stated, targets, options, row.corpora)
             targets = targets_there(targets, dataset, Request.protocol, by_paper.data_root)
             default_rules = {"protocol": Request.protocol}
-            fixed = claimed_request(dataset, default_rules | stated, targets, options) if targets else None
+            more = targets, options, row.corpora
+            fixed = claimed_request(dataset, default_rules | stated, *more) if targets else None
             requests.append(PrintedRequests(tables, row, by_paper, fixed))
     return requests
 

@@ -316,6 +316,7 @@ def claims(
         _print_claims(chosen, options["data_root"], as_json=as_json)
         return
     from embench.claims import examine  # with torch, which a list does not need
+    from embench.claims.corpora import describe_pretraining
 
     tested = [each for each in chosen if isinstance(each, files.Claim)]
     pairs = examine.claim_pairs(tested, dataset or (), LEGS[protocols], options)
@@ -330,7 +331,16 @@ def claims(
             values = examine.examine_measured(measurable, dataset or (), options, progress.event)
     untested = [each for each in chosen if isinstance(each, files.UntestedClaim)]
     document = _as_json([*tested, *measurable], [*rows, *values], untested)
-    console.answer(as_json, document, lambda: print_claims(tested, rows, values, untested))
+    notes = [
+        note
+        for name in dict.fromkeys(row.dataset for row in [*rows, *values])
+        for note in describe_pretraining(
+            (), [c for c in [*tested, *measurable] if dataset or name in c.datasets], name, options["data_root"]
+        )
+    ]
+    console.answer(
+        as_json, document | {"notes": notes}, lambda: print_claims(tested, rows, values, untested, (), notes)
+    )
     if not dry_run:
         examine.check_all_compared([*rows, *values])
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from embench import registry
+from embench.claims.corpora import describe_pretraining
 from embench.claims.examine import (
     ClaimResult,
     Leg,
@@ -19,7 +20,7 @@ from embench.claims.examine import (
     examine_measured,
     measured_requests,
 )
-from embench.claims.files import Claim, MeasuredClaim, UntestedClaim, select_claims
+from embench.claims.files import Claim, MeasuredClaim, UntestedClaim, printed_tables, select_claims
 from embench.claims.page import PrintedResult, examine_tables, notes_on_tables, requests_of_tables
 from embench.data.cohort import choose_targets
 from embench.data.find import find_source
@@ -80,7 +81,9 @@ def examine_paper(
     rows = examine_claims(claim_pairs(compared, [dataset], _LEGS, options_left), study=study)
     values = examine_measured(measured, [dataset], options_left, study=study)
     printed = examine_tables(paper, dataset, options_left, study)
-    return PaperClaims(compared, rows, values, untested, printed, notes_on_tables(paper, dataset))
+    of_tables = [row for tables in printed_tables(paper) for row in tables.rows if row.dataset == dataset]
+    notes = describe_pretraining(of_tables, [*compared, *measured], dataset, options.get("data_root"))
+    return PaperClaims(compared, rows, values, untested, printed, [*notes, *notes_on_tables(paper, dataset)])
 
 
 _LEGS: tuple[Leg, ...] = ("paper", "fixed")
