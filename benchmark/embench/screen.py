@@ -191,6 +191,8 @@ def run_plan(description: Mapping[str, Any]) -> Iterator[PlanPart]:
             yield PlanPart("text", f"folds: {_describe_folds(item)}")
         elif key == "cannot_answer":
             yield from unanswerable_parts(item)
+        elif key == "forecast_for":
+            yield PlanPart("text", f"{_describe_hours(item['hours'])} on one {item['gpu'].upper()}. {_NOT_MEASURED}")
         elif key == "departs":
             for line in wording.departures_in_words(description) if item else ():
                 yield PlanPart("text", f"{name}, {line}")
@@ -229,7 +231,8 @@ def set_plan(document: Mapping[str, Any], runs: Path, executor: str) -> Iterator
         expected = format_duration(row["expected_s"]) + ("" if row["measured"] else ", never measured")
         sizes = {"memory": f"{row['memory_mb'] / 1000:.1f} GB", "disk": f"{row['disk_mb']:.0f} MB"}
         identity = {"": number, "row": row["row"], "level": row["level"]}
-        rows.append({**identity, "time": "done" if row["done"] else expected, **sizes})
+        on_gpu = {document["gpu"].upper(): _describe_hours(row["gpu_hours"])} if "gpu" in document else {}
+        rows.append({**identity, "time": "done" if row["done"] else expected, **on_gpu, **sizes})
     draft = " (draft)" if document["draft"] else ""
     yield PlanPart("table", f"{document['set']}{draft}, {document['level']}, on {document['dataset']}", rows)
     if document["does_not_fit"]:
@@ -245,6 +248,9 @@ def set_plan(document: Mapping[str, Any], runs: Path, executor: str) -> Iterator
         f"about {document['memory_mb'] / 1000:.1f} GB of memory and {document['disk_mb'] / 1000:.1f} GB below {runs}, "
         f"where {free:.0f} GB are free. Each result brings its confound-only models.",
     )
+    if gpu := document.get("gpu"):
+        total = [sum(row["gpu_hours"][end] for row in document["rows"]) for end in (0, 1)]
+        yield PlanPart("text", f"All networks on one {gpu.upper()}: {_describe_hours(total)}. {_NOT_MEASURED}")
     if not all(row["measured"] for row in document["rows"]):
         yield PlanPart(
             "text", f"Never measured: a few steps were tried on this GPU, and no run on it has ended in {runs}."
@@ -252,6 +258,18 @@ def set_plan(document: Mapping[str, Any], runs: Path, executor: str) -> Iterator
     yield from unanswerable_parts(document["cannot_answer"])
     if executor != "local":
         yield PlanPart("text", f"Times are of this machine; those of {executor} were never measured.")
+
+
+_NOT_MEASURED = (
+    "Never measured there: the first is the least time for operations and memory of a training step, the second is "
+    "longer by as much as a step here takes longer than its least time."
+)
+
+
+def _describe_hours(hours: Sequence[float]) -> str:
+    """Describe the lower and upper end of a number of hours; `-` if no network is trained."""
+    low, high = (format_duration(3600 * end) for end in hours)
+    return "-" if not hours[1] else low if low == high else f"{low} to {high}"
 
 
 def _describe_folds(folds: Sequence[Mapping[str, Any]]) -> str:

@@ -27,11 +27,17 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("subject-independent-v3", "Pool", "logreg", THREE),
         ("subject-independent-v3", "Pool", "single", THREE),
         ("leave-one-subject-out-v3", "Moments", "logreg", THREE),
+        ("OWN", "Moments", "logreg", [0]),
+        ("OWN", "Pool", "single", [0]),
     ],
 )
-def test_only_estimators_have_ten_seeds_by_default(
+def test_default_seeds_are_ten_for_estimators_three_for_networks_and_one_for_a_paper(
     data: Path, tmp_path: Path, protocol: str, encoder: str, fusion: str, seeds: list[int]
 ) -> None:
+    if protocol == "OWN":  # the protocol of a paper, whose folds were run once
+        rules = tmp_path / "doe2030-group.yaml"
+        rules.write_text("extends: subject-independent-v3\nname: doe2030-group\nsplit: {by: group, folds: 3}\n")
+        protocol = str(rules)
     bench = Bench(data, tmp_path, protocol=protocol)
     plan = bench.plan(encoder, fusion=fusion, modalities="eda", seeds=None)
     assert list(plan.folds) == seeds

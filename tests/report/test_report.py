@@ -3,6 +3,7 @@
 import gzip
 import json
 import re
+import shutil
 from dataclasses import replace
 from html import unescape
 from pathlib import Path
@@ -16,8 +17,9 @@ from embench.data.find import find_source
 from embench.data.quality import compute_unit_quality, terciles
 from embench.errors import DataError
 from embench.protocols import load_protocol
-from embench.records.record import read_manifest, read_record, read_scores
+from embench.records.record import read_manifest, read_record, read_scores, write_record
 from embench.report.facts import RunFacts
+from embench.report.figures import embeddings_section
 from embench.report.sections import facts_section, headline_section, notices, scores_section
 from embench.runs import external
 from embench.statistics.joined import recorded_target
@@ -287,6 +289,29 @@ def test_two_targets_of_one_network_share_what_is_the_same(pair, page):
     assert "More than 8 values have no legend (stimulus): the table has them." in layer
     for target in ("stress", "calm"):
         assert f"auroc_within of each subject, {target}" in content.sections["subjects"]
+
+
+@pytest.mark.slow
+def test_maps_of_runs_that_differ_in_settings_stand_side_by_side(made, tmp_path):
+    """As in figure 2 of woo2023: the same network with and without a part."""
+    record, (gated, plain, other) = read_record(made.folder), (tmp_path / name for name in ("gated", "plain", "other"))
+    setting = "fusion.build.attention=false"
+    for folder, change in (
+        (gated, {}),
+        (plain, {"recipe": {**record.run["recipe"], "settings": [setting]}}),
+        (other, {"recipe": {**record.run["recipe"], "preset": "small"}}),
+    ):
+        folder.mkdir()
+        shutil.copy(made.folder / "embeddings.npz", folder)
+        write_record(folder, replace(record, run={**record.run, "id": folder.name, **change}))
+    shown = embeddings_section(RunFacts(read_record(gated), gated)).markup
+    assert shown.count("Data of the figure: Embedding maps by settings, stress") == 1
+    assert "label: this run" in shown
+    assert f"label: {setting}" in shown
+    assert f"label: without {setting}" in embeddings_section(RunFacts(read_record(plain), plain)).markup
+    assert "by settings" not in embeddings_section(RunFacts(read_record(other), other)).markup
+    shared = embeddings_section(RunFacts(read_record(gated), gated, for_others=True))
+    assert "by settings" not in getattr(shared, "markup", "")
 
 
 def test_what_two_targets_have_in_common_stands_once_below_both():

@@ -15,7 +15,7 @@ from embench.planning.method import split_datasets
 
 
 class PretrainingData(NamedTuple):
-    """Corpora of a paper for a modality of a run; unless they are `present`, the run pretrains on its own data alone."""
+    """Corpora of a paper for a modality of a run. If they are not `present`, the run pretrains on its own data."""
 
     corpora: str
     modality: str

@@ -219,6 +219,29 @@ def _stay_offline(context: typer.Context, dry_run: bool) -> bool:
 
 
 DryRunOption = Annotated[bool, typer.Option("--dry-run", callback=_stay_offline, help="Print the plan and exit.")]
+ForecastFor = Annotated[
+    str | None,
+    typer.Option(
+        "--forecast-for",
+        metavar="GPU",
+        help="With --dry-run: hours on a100, h100, h200, l4 or l40s, which need not be here; default recipe: paper.",
+    ),
+]
+
+
+def apply_forecast(gpu: str | None, options: dict[str, Any], *, dry_run: bool) -> str | None:
+    """Return the name of the GPU to forecast for, and make `paper` the default recipe of `options`. Raises UsageError
+    without `--dry-run`, or for an unknown GPU."""
+    if gpu is None:
+        return None
+    if not dry_run:
+        raise UsageError("only a plan has a forecast", where=f"--forecast-for {gpu}", expected="--dry-run, too")
+    from embench.planning.gpus import check_gpu
+
+    options["recipe"] = options["recipe"] or Preset.paper.value
+    return check_gpu(gpu)
+
+
 Confounds = Annotated[bool, typer.Option("--confounds/--no-confounds", help=_HELP["confounds"])]
 Every = Annotated[bool, typer.Option("--all", help="Print every score, not only the summary.")]
 

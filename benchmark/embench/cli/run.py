@@ -22,10 +22,12 @@ from embench.cli.options import (
     DryRunOption,
     Every,
     ExecutorName,
+    ForecastFor,
     From,
     Json,
     TrustCode,
     WithPretrainingComparison,
+    apply_forecast,
     as_texts,
     complete,
     parse_cluster,
@@ -53,6 +55,7 @@ def run(
     _from: From = None,
     pretraining_comparison: WithPretrainingComparison = False,
     dry_run: DryRunOption = False,
+    forecast_for: ForecastFor = None,
     every: Every = False,
     as_json: Json = False,
     **options: Any,
@@ -60,6 +63,7 @@ def run(
     """Run one method on one dataset under a protocol, and write its record."""
     from embench.cli import show
 
+    gpu = apply_forecast(forecast_for, options, dry_run=dry_run)
     request = make_request(**options)
     if pretraining_comparison:
         show.run_with_comparison([request], dry_run=dry_run, as_json=as_json)
@@ -67,7 +71,7 @@ def run(
     if dry_run:
         from embench.runs.run import describe_plans
 
-        (document,) = describe_plans([request])
+        (document,) = describe_plans([request], gpu=gpu)
     else:
         with Progress(suggest_smaller(request)) as progress:
             result = _load_or_run(request, every, progress)

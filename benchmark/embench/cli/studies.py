@@ -13,7 +13,17 @@ from typer import Argument, Option
 from embench import registry
 from embench.cli import console
 from embench.cli.console import fit_columns, show_parts, show_table
-from embench.cli.options import Cluster, DryRunOption, ExecutorName, Json, complete, parse_cluster, with_options
+from embench.cli.options import (
+    Cluster,
+    DryRunOption,
+    ExecutorName,
+    ForecastFor,
+    Json,
+    apply_forecast,
+    complete,
+    parse_cluster,
+    with_options,
+)
 from embench.data import data_folder
 from embench.errors import EmbenchError
 from embench.files import snapshot
@@ -56,7 +66,7 @@ _SetName = Annotated[str, Option("--baseline-set", autocompletion=_complete_set,
     },
     before={
         **dict.fromkeys(("named", "level", "trials", "own"), "modalities"),
-        **dict.fromkeys(("hours", "publish", "dry_run"), "device"),
+        **dict.fromkeys(("hours", "publish", "dry_run", "forecast_for"), "device"),
         **dict.fromkeys(("executor", "cluster"), "workers"),
     },
 )
@@ -87,6 +97,7 @@ def baselines(
         ),
     ] = None,
     dry_run: DryRunOption = False,
+    forecast_for: ForecastFor = None,
     executor: ExecutorName = "local",
     cluster: Cluster = None,
     as_json: Json = False,
@@ -101,7 +112,7 @@ def baselines(
     from embench.sets.rows import baseline_rows
 
     find_executor(executor)
-    chosen = parse_cluster(cluster or ())
+    chosen, gpu = parse_cluster(cluster or ()), apply_forecast(forecast_for, options, dry_run=dry_run)
     set_, dataset = find_set(named), options.pop("dataset")
     scored = [text for text in own or () if running.is_scored(text)]
     rows = running.build_user_rows([text for text in own or () if text not in scored], dataset, options)
@@ -115,7 +126,7 @@ def baselines(
         if publish and not (feasible := _select_unpublished(feasible, publish, progress)):
             return
         if dry_run:
-            document = running.plan_document(set_, level, dataset, feasible, unfit)
+            document = running.plan_document(set_, level, dataset, feasible, unfit, gpu)
         else:
             running.check_user_methods(feasible, progress.event)
             callbacks: dict[str, Any] = {"progress": progress.event, "print_line": progress.line}
@@ -319,16 +330,18 @@ def claims(
     from embench.claims.corpora import describe_pretraining
 
     tested = [each for each in chosen if isinstance(each, files.Claim)]
-    pairs = examine.claim_pairs(tested, dataset or (), LEGS[protocols], options)
+    for_verdict = {**options, "seeds": options["seeds"] or ",".join(map(str, range(examine.MIN_SEEDS)))}
+    options_of = {"fixed": options, "paper": for_verdict}
+    pairs = [p for leg in LEGS[protocols] for p in examine.claim_pairs(tested, dataset or (), [leg], options_of[leg])]
     # Only under the papers' own protocols: the fixed protocols do not score these measurements.
     measurable = [each for each in chosen if isinstance(each, files.MeasuredClaim) and protocols != "fixed"]
     if dry_run:
         rows = examine.preview_claims(pairs)
-        values = examine.examine_measured(measurable, dataset or (), options, dry_run=True)
+        values = examine.examine_measured(measurable, dataset or (), for_verdict, dry_run=True)
     else:
         with Progress() as progress:
             rows = examine.examine_claims(pairs, progress.event)
-            values = examine.examine_measured(measurable, dataset or (), options, progress.event)
+            values = examine.examine_measured(measurable, dataset or (), for_verdict, progress.event)
     untested = [each for each in chosen if isinstance(each, files.UntestedClaim)]
     document = _as_json([*tested, *measurable], [*rows, *values], untested)
     notes = [

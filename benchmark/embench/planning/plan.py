@@ -67,7 +67,7 @@ from embench.planning.weights import (
 )
 from embench.protocols import Fold, Protocol, count_leaks, describe_leaks, load_protocol
 from embench.reasons import Reason
-from embench.records.manifest import MethodKind, Overlap, seeds_taken
+from embench.records.manifest import MethodKind, Overlap, default_seeds
 from embench.records.pretraining_comparison import RANDOM
 from embench.records.wording import name_without_package
 from embench.statistics.answerable import describe_difference, published_spread, simulated_power
@@ -222,12 +222,12 @@ def forecast(
         done: ids of finished stages.
         known: id -> expected seconds of unfinished stages that train no network, as far as known. These seconds are
             included in `expected_s`."""
-    measured = _measure_networks(graph.stages.values())
+    measured = measure_networks(graph.stages.values())
     waiting = [stage for id_, stage in graph.stages.items() if id_ not in done]
     return {
         "parameters": sum(m[0] for m in measured.values()),
         "flops": sum(m[1] for m in measured.values()),
-        "expected_s": round(total_seconds((_estimate_s(waiting, measured) | dict(known)).values(), workers), 1),
+        "expected_s": round(total_seconds((estimate_training_s(waiting, measured) | dict(known)).values(), workers), 1),
     }
 
 
@@ -244,23 +244,27 @@ def _count_training_rows(stage: Stage[FitParams]) -> float:
 def forecast_stages(stages: Sequence[Stage[Any]]) -> dict[str, float]:
     """Return id -> expected seconds of each stage of a method that trains a network. A network that fails when it is
     measured counts 0; its error is reported when the stage runs."""
-    return _estimate_s(stages, _measure_networks(stages, Exception))
+    return estimate_training_s(stages, measure_networks(stages, Exception))
 
 
-_Measured = Mapping[frozenset[str], tuple[int, int, float]]
+Measured = Mapping[frozenset[str], tuple[int, int, float]]
 """Modalities of a network -> its parameters, FLOPs of a row, and training seconds per row."""
 
 
-def _measure_networks(stages: Iterable[Stage[Any]], ignored: type[Exception] | None = None) -> _Measured:
-    """Return the measured figures of each network that stages train. The figures are 0 for a network that raises an
-    error of the type `ignored`."""
+def measure_networks(
+    stages: Iterable[Stage[Any]],
+    ignored: type[Exception] | None = None,
+    measure: Callable[[Stage[FitParams]], tuple[int, int, float]] | None = None,
+) -> Measured:
+    """Return the figures of each network that stages train, by `measure`, by default on this machine. They are 0 for a
+    network that raises an error of the type `ignored`."""
     measured: dict[frozenset[str], tuple[int, int, float]] = {}
     for stage in filter(_trains_network, stages):
         kind = frozenset(stage.params.modalities)
         if kind not in measured:
             measured[kind] = (0, 0, 0.0)
             with suppress(ignored) if ignored else nullcontext():
-                measured[kind] = _measure_once(stage)
+                measured[kind] = (measure or measure_once)(stage)
     return measured
 
 
@@ -269,7 +273,7 @@ def _trains_network(stage: Stage[Any]) -> bool:
     return stage.kind == "unimodal" or (stage.kind == "fusion" and stage.params.inputs != "hidden")
 
 
-def _estimate_s(stages: Iterable[Stage[Any]], measured: _Measured) -> dict[str, float]:
+def estimate_training_s(stages: Iterable[Stage[Any]], measured: Measured) -> dict[str, float]:
     """Return id -> expected seconds of each stage that trains a network, from the `measured` networks."""
     seconds: dict[str, float] = {}
     for s in stages:
@@ -290,7 +294,7 @@ def _count_passes(stage: Stage[FitParams]) -> float:
     return _FORWARD if stage.kind == "unimodal" and recipe.frozen else recipe.epochs
 
 
-def _estimate_pretraining_s(stage: Stage[PretrainParams], measured: _Measured) -> float:
+def _estimate_pretraining_s(stage: Stage[PretrainParams], measured: Measured) -> float:
     """Return the expected seconds of a pretraining stage."""
     which = frozenset(stage.params.modalities)
     costs = [m[2] * len(which & kind) / len(kind) for kind, m in measured.items() if which & kind]
@@ -301,18 +305,23 @@ def _estimate_pretraining_s(stage: Stage[PretrainParams], measured: _Measured) -
     return max(costs, default=0.0) * rows * stage.params.recipe.epochs
 
 
-def _measure_once(stage: Stage[FitParams]) -> tuple[int, int, float]:
+def measure_once(stage: Stage[FitParams]) -> tuple[int, int, float]:
     """Return the figures of a stage's network as `_measure` does. They are cached: stages that differ only in seed,
     fold or initial weights share them."""
+    return cached_call((_measure, *network_identity(stage)), lambda: _measure(stage))
+
+
+def network_identity(stage: Stage[FitParams]) -> tuple[str, str]:
+    """Return what stages have in common that differ only in seed, fold or initial weights."""
     other = ("seed", "fold", "weights", "every_epoch")
     decides = {name: value for name, value in stage.params.plain().items() if name not in other}
-    return cached_call((_measure, stage.kind, digest(decides)), lambda: _measure(stage))
+    return stage.kind, digest(decides)
 
 
 def _measure(stage: Stage[FitParams]) -> tuple[int, int, float]:
     """Build a network and train it for a few steps. Return parameters, FLOPs of a row, and training seconds per row."""
     machine.seed_everything(0, stage.params.common.threads, stage.params.common.device)
-    data, specs, train, _, _ = fits.load_labelled_data(_sample_units(stage))
+    data, specs, train, _, _ = fits.load_labelled_data(sample_units(stage))
     params, outputs = stage.params, network.make_output_spec(stage.params)
     model = network.build_model(params, specs, outputs)
     model.to(data.device)
@@ -345,7 +354,7 @@ def _time_step(model: Model, data: Data, rows: np.ndarray, optimiser: torch.opti
     return clock() - began
 
 
-def _sample_units(stage: Stage[FitParams]) -> Stage[FitParams]:
+def sample_units(stage: Stage[FitParams]) -> Stage[FitParams]:
     """Return a copy of the stage with a few training units, and with blank videos."""
     units = np.flatnonzero(stage.task["role"] == 0)
     first = units[np.unique(np.linspace(0, len(units) - 1, 16 * ROWS).astype(int))]
@@ -675,7 +684,7 @@ def _get_kind(method: Method) -> MethodKind:
 
 
 def _add_seeds(request: Request, protocol: Protocol, method: Method, cohort: Cohort) -> Request:
-    """Return the request with seeds; by default the balanced partitions, or the seeds that a leaderboard requires."""
+    """Return the request with seeds; by default the balanced partitions, or `default_seeds`."""
     balanced = protocol.split.deal == "balanced"
     if request.partitions not in (None, "balanced") or (request.partitions and request.seeds is not None):
         raise UsageError(
@@ -691,7 +700,7 @@ def _add_seeds(request: Request, protocol: Protocol, method: Method, cohort: Coh
         )
     if request.seeds is not None:
         return request
-    usual = seeds_taken(_get_kind(method), protocol.split.folds, balanced=balanced)[0]
+    usual = default_seeds(_get_kind(method), protocol.name, protocol.split.folds, balanced=balanced)
     if request.partitions or (balanced and _get_kind(method) == "features"):
         usual = tuple(range(cohort.partitions(protocol)))
     return replace(request, seeds=",".join(map(str, usual)), partitions=None)

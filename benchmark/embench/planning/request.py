@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Request:
     """A run as the command line or Python requests it; see `embench run --help` for each field. Without `seeds`, the
-    plan uses the seeds that a leaderboard requires of the method."""
+    plan uses `embench.records.manifest.default_seeds`."""
 
     dataset: str
     encoders: tuple[str, ...] = ("cnn_tf",)
@@ -193,7 +193,7 @@ OPTIONS = (
     Option(
         "seeds",
         "Seeds, comma-separated; each seed has its own folds. Default: 0,1,2; for estimators 0 to 9 under version 3, "
-        "balanced partitions under version 4.",
+        "balanced partitions under version 4; 0 under the protocol of a paper.",
     ),
     Option(
         "partitions",
@@ -341,11 +341,11 @@ OF_THE_MACHINE = ("data_root", "runs", "workers", "observers", "confounds")
 
 def format_recorded_command(run: Manifest) -> str:
     """Return the command that repeats a recorded run, without default seeds; empty for a submission."""
-    from embench.records.manifest import method_kind, seeds_taken
+    from embench.records.manifest import default_seeds, method_kind
 
-    request = run.config.get("request")
-    taken = seeds_taken(method_kind(run.method), run.protocol.folds, balanced=run.protocol.is_balanced)
-    seeds = {"seeds": None} if tuple(run.seeds) in taken[:1] else {}
+    request, rules = run.config.get("request"), run.protocol
+    usual = default_seeds(method_kind(run.method), rules.name, rules.folds, balanced=rules.is_balanced)
+    seeds = {"seeds": None} if tuple(run.seeds) == usual else {}
     return format_command({**request, "recipe": run.recipe.preset, **seeds}) if request else ""
 
 

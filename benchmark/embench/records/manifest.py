@@ -637,6 +637,22 @@ def seeds_taken(
     return whole if kind == "features" else (SHARED_SEEDS, *whole)
 
 
+_PAPER = re.compile(r"[a-z]+(19|20)\d\d(-|$)")
+"""Name of a protocol that follows a paper: author and year, then a variant if there is one."""
+
+
+def default_seeds(
+    kind: MethodKind, protocol: str, folds: int | Literal["each"], *, balanced: bool = False
+) -> tuple[int, ...]:
+    """Return the seeds of a run that names none: those that a leaderboard accepts, but seed 0 under the protocol of a
+    paper, whose folds were run once.
+
+    >>> default_seeds("network", "woo2023-group", 10), default_seeds("network", "subject-independent-v4", 5)
+    ((0,), (0, 1, 2))
+    """
+    return (0,) if _PAPER.match(protocol) else seeds_taken(kind, folds, balanced=balanced)[0]
+
+
 def explain_refused_seeds(run: Manifest) -> str | None:
     """Return a clause with the seeds of a run and those that a leaderboard accepts instead; None if it accepts them."""
     taken = seeds_taken(method_kind(run.method), run.protocol.folds, balanced=run.protocol.is_balanced)

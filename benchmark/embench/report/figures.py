@@ -6,7 +6,7 @@ import hashlib
 import warnings
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from markupsafe import Markup
@@ -15,8 +15,9 @@ from sklearn.metrics import roc_curve
 from embench.interfaces.metric import Undefined, count_confusions
 from embench.interfaces.ranking import compare_classes, mean_ignoring_nan
 from embench.interfaces.units import Target
-from embench.records.manifest import MethodPart
+from embench.records.manifest import Manifest, MethodPart
 from embench.records.predictions import MODEL, Embeddings, Labels, Predictions, read_embeddings
+from embench.records.record import Record
 from embench.records.wording import counted, format_figure, format_interval, grouped, join_with_and
 from embench.report.drawing import SYMBOLS, Axis, Figure, Panel, bars, error_bars, figure, heat, line, rule, scatter
 from embench.report.facts import RunFacts
@@ -409,10 +410,13 @@ def _describe_network(run: RunFacts, targets: Sequence[Target], embeddings: Embe
     selected = embeddings.take(embeddings.target == targets[0].name)
     if not len(selected):
         return Undefined("the record has none of this target")
-    mapped, probed = _draw_map(run, targets, selected), _draw_probes(run, targets, embeddings)
+    found = map_fold(run.record, targets[0], selected)
+    mapped = found if isinstance(found, Undefined) else _draw_map(run, targets, found)
+    probed = _draw_probes(run, targets, embeddings)
     if isinstance(mapped, Undefined) and isinstance(probed, Undefined):
         return mapped
-    markups = [one for one in (mapped, probed) if not isinstance(one, Undefined)]
+    others = [] if isinstance(found, Undefined) else [_draw_other_settings(run, targets, found)]
+    markups = [one for one in (mapped, *others, probed) if one and not isinstance(one, Undefined)]
     silent = {"map": mapped, "probes": probed}
     reasons = with_reasons({name: one.reason for name, one in silent.items() if isinstance(one, Undefined)})
     return figure_row(markups) + (paragraph(f"Left out: {reasons}.") if reasons else Markup())
@@ -430,10 +434,22 @@ def tsne_map(x: np.ndarray) -> np.ndarray:
     return np.asarray(positions)
 
 
-def _draw_map(run: RunFacts, targets: Sequence[Target], vectors: Embeddings) -> Markup | Undefined:
+class FoldMap(NamedTuple):
+    """Positions (n, 2) of a fold's test units in a map of their embeddings, with the units' predictions `rows` (n,);
+    `count`: number of test units in the fold."""
+
+    seed: int
+    fold: int
+    rows: Predictions
+    positions: np.ndarray
+    count: int
+
+
+def map_fold(record: Record, target: Target, vectors: Embeddings) -> FoldMap | Undefined:
+    """Compute the map of the first fold of the first seed from the embeddings of a target."""
     seed, fold = int(vectors.seed.min()), int(vectors.fold[vectors.seed == vectors.seed.min()].min())
-    rows = run.record.predictions
-    is_model = rows.rows_with(method=MODEL, target=targets[0].name)
+    rows = record.predictions
+    is_model = rows.rows_with(method=MODEL, target=target.name)
     rows = rows.take(is_model & (rows["seed"] == seed) & (rows["fold"] == fold))
     embeddings = vectors.take((vectors.seed == seed) & (vectors.fold == fold))
     _, unit_rows, embedding_rows = np.intersect1d(rows["unit"], embeddings.unit, return_indices=True)
@@ -443,19 +459,25 @@ def _draw_map(run: RunFacts, targets: Sequence[Target], vectors: Embeddings) -> 
         return Undefined(f"fold {fold} of seed {seed} has fewer than five test units")
     if not (x.std(0) > 0).any():
         return Undefined(f"the embeddings in fold {fold} of seed {seed} are all the same")
-    positions = tsne_map(x)
+    return FoldMap(seed, fold, rows, tsne_map(x), len(unit_rows))
+
+
+_AXES = Axis("t-SNE 1", ticks=False), Axis("t-SNE 2", ticks=False)
+
+
+def _draw_map(run: RunFacts, targets: Sequence[Target], found: FoldMap) -> Markup:
+    seed, fold, rows, positions, count = found
     marks = {"subject": rows["subject"], "stimulus": rows["stimulus"]}
     if run.record.labels is not None:
         marks = {**_name_labels(run, targets, rows, run.record.labels), **marks}
-    axes = Axis("t-SNE 1", ticks=False), Axis("t-SNE 2", ticks=False)
     panels = [
-        Panel(f"Coloured by {what}", _draw_points(positions, values), *axes, 230)
+        Panel(f"Coloured by {what}", _draw_points(positions, values), *_AXES, 230)
         for what, values in marks.items()
         if len(np.unique(values)) > 1
     ]
     note = (
-        f"t-SNE (perplexity {min(30.0, (len(x) - 1) / 3):.0f}, fixed seed) of the last hidden layer for {len(x):,} of "
-        f"{len(unit_rows):,} test units in fold {fold} of seed {seed}: each fold has its own network. "
+        f"t-SNE (perplexity {min(30.0, (len(rows) - 1) / 3):.0f}, fixed seed) of the last hidden layer for "
+        f"{len(rows):,} of {count:,} test units in fold {fold} of seed {seed}: each fold has its own network. "
         "Distances between clusters have no meaning; the probes show what can be read from the layer."
     )
     if many := [what for what, values in marks.items() if len(np.unique(values)) > MAX_NAMED]:
@@ -464,6 +486,61 @@ def _draw_map(run: RunFacts, targets: Sequence[Target], vectors: Embeddings) -> 
     head = ("unit", *marks, "t-SNE 1", "t-SNE 2")
     columns = [rows["unit"].tolist(), *(v.tolist() for v in marks.values()), *np.round(positions, 2).T.tolist()]
     return figure_with_table(drawn, head, list(zip(*columns, strict=True)), note, wide=True)
+
+
+MAX_OTHERS = 3
+"""Maximum number of other runs whose maps are drawn next to a run's."""
+
+
+def _draw_other_settings(run: RunFacts, targets: Sequence[Target], found: FoldMap) -> Markup | None:
+    """Return the maps of this run and of runs in sibling folders that differ in settings only, coloured by label; None
+    without such runs or labels, or if the report is for others."""
+    labels, ours = run.record.labels, run.manifest
+    if labels is None or run.for_others:
+        return None
+
+    def facts(each: Manifest) -> list[Any]:
+        method, same = each.method, ("label_subjects", "label_fraction", "train_dataset", "drop", "pretrained")
+        parts = [method.encoders, method.fusion, method.pretrainers, method.modalities, method.submission]
+        parts += [each.protocol.name, each.recipe.preset, each.targets, each.seeds, each.dev, each.dataset]
+        return [*parts, *(each.config.get(name) for name in same)]
+
+    maps = {"this run": found}
+    for record in run.read_siblings(lambda other: other.id != ours.id and facts(other) == facts(ours)):
+        vectors = read_embeddings(run.folder.resolve().parent / record.manifest.id) if run.folder else None
+        vectors = vectors.take(vectors.target == targets[0].name) if vectors else None
+        other = map_fold(record, targets[0], vectors) if vectors is not None and len(vectors) else NO_UNIT
+        if not isinstance(other, Undefined) and (other.seed, other.fold) == (found.seed, found.fold):
+            changed = [text for text in record.manifest.recipe.settings if text not in ours.recipe.settings]
+            maps[", ".join(changed) or f"without {', '.join(ours.recipe.settings)}"] = other
+        if len(maps) > MAX_OTHERS:
+            break
+    if len(maps) == 1:
+        return None
+    named = {name: _name_labels(run, targets, each.rows, labels) for name, each in maps.items()}
+    panels = [
+        Panel(f"{what}: {name}", _draw_points(maps[name].positions, values), *_AXES, 230)
+        for what in named["this run"]
+        for name, values in ((name, named[name][what]) for name in maps)
+    ]
+    note = (
+        "The last hidden layer of this run and of runs beside it that differ in settings only, for test units in fold "
+        f"{found.fold} of seed {found.seed}. Each map is a t-SNE of its own: compare how well each separates the "
+        "classes, not where these lie."
+    )
+    drawn = figure(panels, f"Embedding maps by settings, {_join_names(targets)}", note, columns=len(maps), width=1000)
+    head = ("settings", "unit", *named["this run"], "t-SNE 1", "t-SNE 2")
+    table = [
+        (name, *cells)
+        for name, each in maps.items()
+        for cells in zip(
+            each.rows["unit"].tolist(),
+            *(values.tolist() for values in named[name].values()),
+            *np.round(each.positions, 2).T.tolist(),
+            strict=True,
+        )
+    ]
+    return figure_with_table(drawn, head, table, note, wide=True)
 
 
 def _name_labels(run: RunFacts, targets: Sequence[Target], rows: Predictions, labels: Labels) -> dict[str, np.ndarray]:

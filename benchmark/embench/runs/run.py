@@ -18,6 +18,7 @@ from embench.engine.stage import Folder, Params, Stage
 from embench.errors import EmbenchError, MachineError, PluginError, Unfinished
 from embench.files import aside, folder_mode, make_folder, snapshot, write_text
 from embench.planning.compatibility import describe_inputs
+from embench.planning.gpus import describe_hours
 from embench.planning.graph import stage_folder
 from embench.planning.plan import (
     CHEAP,
@@ -148,10 +149,17 @@ class GridResult:
             )
 
 
-def describe_plans(requests: Sequence[Request], progress: EventCallback | None = None) -> list[dict[str, Any]]:
-    """Return the plans of requests as `--dry-run` prints them, without preparing data. Raises planning errors."""
+def describe_plans(
+    requests: Sequence[Request], progress: EventCallback | None = None, gpu: str | None = None
+) -> list[dict[str, Any]]:
+    """Return the plans of requests as `--dry-run` prints them, without preparing data; with the hours on a `gpu`, if
+    one is named. Raises planning errors."""
     with snapshot(), without_preparing():
-        return [make(request, progress).describe() for request in requests]
+        plans = [make(request, progress) for request in requests]
+        more = [
+            {"forecast_for": describe_hours(list(plan.graph.stages.values()), gpu)} if gpu else {} for plan in plans
+        ]
+        return [plan.describe() | hours for plan, hours in zip(plans, more, strict=True)]
 
 
 def run(request: Request, progress: EventCallback | None = None, *, placebo: bool = False) -> Result:

@@ -37,6 +37,7 @@ from embench.files import (
     write_text,
 )
 from embench.interfaces.fusion import Estimator, Fusion
+from embench.planning.gpus import describe_hours
 from embench.planning.graph import stage_folder
 from embench.planning.plan import (
     CHEAP,
@@ -380,9 +381,15 @@ def _get_workers(plan: Plan) -> int:
 
 
 def plan_document(
-    found: BaselineSet, level: str, dataset: str, able: Sequence[RowForecast], unfit: Sequence[BaselineRow]
+    found: BaselineSet,
+    level: str,
+    dataset: str,
+    able: Sequence[RowForecast],
+    unfit: Sequence[BaselineRow],
+    gpu: str | None = None,
 ) -> dict[str, Any]:
-    """Return the plan of a set as `--dry-run --json` prints it: its rows in order, with the time that each adds."""
+    """Return the plan of a set as `--dry-run --json` prints it: its rows in order, with the time that each adds; also
+    that on a `gpu`, if one is named."""
     rows: list[dict[str, Any]] = [
         {
             "row": each.row.title,
@@ -398,6 +405,9 @@ def plan_document(
         }
         for each, left_s in zip(able, forecast_times(able), strict=True)
     ]
+    if gpu:
+        for row, hours in zip(rows, _forecast_hours(able, gpu), strict=True):
+            row["gpu_hours"] = hours
     return {
         "set": found.name,
         "hash": found.hash,
@@ -406,12 +416,23 @@ def plan_document(
         "dataset": dataset,
         "synthetic": able[0].plan.test.store.synthetic is not None,
         "expected_s": round(sum(row["expected_s"] for row in rows), 1),
+        **({"gpu": gpu} if gpu else {}),
         "memory_mb": max(row["memory_mb"] for row in rows),
         "disk_mb": round(sum(row["disk_mb"] for row in rows), 1),
         "cannot_answer": unique_as_json([found for each in able for found in each.plan.unanswerable()]),
         "rows": rows,
         "does_not_fit": [{"row": row.title, "level": row.level, "reason": row.reason} for row in unfit],
     }
+
+
+def _forecast_hours(rows: Sequence[RowForecast], gpu: str) -> Iterator[list[float]]:
+    """Yield the lower and upper end of the hours that each row adds on a GPU, finished stages included."""
+    counted = dict[str, Stage[Any]]()
+    for row in rows:
+        added = {id_: stage for id_, stage in row.plan.graph.stages.items() if id_ not in counted}
+        counted |= added
+        hours = describe_hours(list(added.values()), gpu)["hours"]
+        yield [round(end * max(row.trials, 1), 4) for end in hours]
 
 
 def _get_command(each: RowForecast) -> str:
