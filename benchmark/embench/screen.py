@@ -192,7 +192,8 @@ def run_plan(description: Mapping[str, Any]) -> Iterator[PlanPart]:
         elif key == "cannot_answer":
             yield from unanswerable_parts(item)
         elif key == "forecast_for":
-            yield PlanPart("text", f"{_describe_hours(item['hours'])} on one {item['gpu'].upper()}. {_NOT_MEASURED}")
+            text = f"networks on one {item['gpu'].upper()}: {_describe_hours(item['hours'])}. {_NOT_MEASURED}"
+            yield PlanPart("text", text)
         elif key == "departs":
             for line in wording.departures_in_words(description) if item else ():
                 yield PlanPart("text", f"{name}, {line}")
@@ -261,8 +262,8 @@ def set_plan(document: Mapping[str, Any], runs: Path, executor: str) -> Iterator
 
 
 _NOT_MEASURED = (
-    "Never measured there: the first is the least time for operations and memory of a training step, the second is "
-    "longer by as much as a step here takes longer than its least time."
+    "Never measured there: the first is the least time for the operations and the memory of all training steps; the "
+    "second is longer by the ratio in which a step on this CPU exceeds its own least time."
 )
 
 
@@ -504,9 +505,12 @@ def long_warning(seconds: float, smaller: Sequence[str]) -> str:
 
 def suggest_smaller(request: Request) -> list[str]:
     """Return command-line options that would make a requested run smaller."""
+    from embench.records.manifest import default_seeds  # with pydantic, which is slow to import
+
+    seeds = default_seeds("network", request.protocol, 0) if request.seeds is None else request.seed_list
     ways = {
         "--recipe quick": request.recipe != "quick",
-        "--seeds 0": request.seeds is None or len(request.seed_list) > 1,
+        "--seeds 0": len(seeds) > 1,
         "fewer --modalities": not request.modalities or "," in request.modalities,
     }
     return [way for way, helps in ways.items() if helps]

@@ -66,6 +66,6 @@ def test_a_plan_has_hours_at_the_papers_size_by_default(embench, tmp_path) -> No
     assert document["recipe"] == "paper"
     assert document["forecast_for"]["gpu"] == "h100"
     assert 0 < document["forecast_for"]["hours"][0] <= document["forecast_for"]["hours"][1]
-    assert "on one H100. Never measured there" in " ".join(embench(*command, "--dry-run").out.split())
+    assert "networks on one H100: " in " ".join(embench(*command, "--dry-run").out.split())
     assert "only a plan has a forecast" in embench(*command).err
     assert "no rates of a GPU `h10` are known" in embench(*command[:-1], "h10", "--dry-run").err

@@ -76,8 +76,8 @@ def describe_pretraining(
         for used in choose_pretraining(stated, corpora, dataset, data_root)[1]:
             titles[used].append(title)
     notes = []
-    for (corpora, modality, present), named in titles.items():
-        own = f"{', '.join(dict.fromkeys(named))}: pretrained on {modality} of the training part of {dataset}"
-        absent = f" alone, not on the paper's corpora: no `{corpora}` with {modality} is below the data root."
-        notes.append(f"{own} and of `{corpora}`." if present else own + absent)
+    for used, named in titles.items():
+        own = f"{', '.join(dict.fromkeys(named))}: pretrained on {used.modality} of the training part of {dataset}"
+        absent = f" alone, not on the paper's corpora: no `{used.corpora}` with {used.modality} is below the data root."
+        notes.append(f"{own} and of `{used.corpora}`." if used.present else own + absent)
     return notes

@@ -230,15 +230,15 @@ ForecastFor = Annotated[
 
 
 def apply_forecast(gpu: str | None, options: dict[str, Any], *, dry_run: bool) -> str | None:
-    """Return the name of the GPU to forecast for, and make `paper` the default recipe of `options`. Raises UsageError
-    without `--dry-run`, or for an unknown GPU."""
+    """Return the name of the GPU to forecast for; the plan is then made on the CPU, whose ratios are measured, and by
+    default at recipe `paper`. Raises UsageError without `--dry-run`, or for an unknown GPU."""
     if gpu is None:
         return None
     if not dry_run:
         raise UsageError("only a plan has a forecast", where=f"--forecast-for {gpu}", expected="--dry-run, too")
     from embench.planning.gpus import check_gpu
 
-    options["recipe"] = options["recipe"] or Preset.paper.value
+    options |= {"recipe": options["recipe"] or Preset.paper.value, "device": "cpu"}
     return check_gpu(gpu)
 
 

@@ -80,7 +80,7 @@ def run(
         console.document(document)
     elif dry_run:
         show.print_plan(document)
-        if warning := long_warning(document["expected_s"], suggest_smaller(request)):
+        if not gpu and (warning := long_warning(document["expected_s"], suggest_smaller(request))):
             console.note(warning)
     else:
         show.print_run(result, every=every)

@@ -343,14 +343,10 @@ def claims(
             rows = examine.examine_claims(pairs, progress.event)
             values = examine.examine_measured(measurable, dataset or (), for_verdict, progress.event)
     untested = [each for each in chosen if isinstance(each, files.UntestedClaim)]
-    document = _as_json([*tested, *measurable], [*rows, *values], untested)
-    notes = [
-        note
-        for name in dict.fromkeys(row.dataset for row in [*rows, *values])
-        for note in describe_pretraining(
-            (), [c for c in [*tested, *measurable] if dataset or name in c.datasets], name, options["data_root"]
-        )
-    ]
+    examined: Sequence[AnyClaim] = [*tested, *measurable]
+    document = _as_json(examined, [*rows, *values], untested)
+    by_dataset = grouped((name, claim) for claim in examined for name in dataset or claim.datasets)
+    notes = [n for name, of in by_dataset.items() for n in describe_pretraining((), of, name, options["data_root"])]
     console.answer(
         as_json, document | {"notes": notes}, lambda: print_claims(tested, rows, values, untested, (), notes)
     )

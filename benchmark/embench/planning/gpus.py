@@ -82,7 +82,7 @@ def forecast_on_gpu(stages: Sequence[Stage[Any]], gpu: str) -> dict[str, tuple[f
 def describe_hours(stages: Sequence[Stage[Any]], gpu: str) -> dict[str, Any]:
     """Return the forecast for a plan: the GPU, and the lower and upper end of its hours for all stages."""
     seconds = forecast_on_gpu(stages, gpu).values()
-    return {"gpu": gpu, "hours": [round(sum(each[end] for each in seconds) / 3600, 4) for end in (0, 1)]}
+    return {"gpu": gpu, "hours": [sum(each[end] for each in seconds) / 3600 for end in (0, 1)]}
 
 
 def _row_s(stage: Stage[FitParams], gpu: str) -> tuple[float, float]:

@@ -436,13 +436,13 @@ def tsne_map(x: np.ndarray) -> np.ndarray:
 
 class FoldMap(NamedTuple):
     """Positions (n, 2) of a fold's test units in a map of their embeddings, with the units' predictions `rows` (n,);
-    `count`: number of test units in the fold."""
+    `units`: number of test units in the fold."""
 
     seed: int
     fold: int
     rows: Predictions
     positions: np.ndarray
-    count: int
+    units: int
 
 
 def map_fold(record: Record, target: Target, vectors: Embeddings) -> FoldMap | Undefined:
@@ -466,7 +466,7 @@ _AXES = Axis("t-SNE 1", ticks=False), Axis("t-SNE 2", ticks=False)
 
 
 def _draw_map(run: RunFacts, targets: Sequence[Target], found: FoldMap) -> Markup:
-    seed, fold, rows, positions, count = found
+    seed, fold, rows, positions, units = found
     marks = {"subject": rows["subject"], "stimulus": rows["stimulus"]}
     if run.record.labels is not None:
         marks = {**_name_labels(run, targets, rows, run.record.labels), **marks}
@@ -477,7 +477,7 @@ def _draw_map(run: RunFacts, targets: Sequence[Target], found: FoldMap) -> Marku
     ]
     note = (
         f"t-SNE (perplexity {min(30.0, (len(rows) - 1) / 3):.0f}, fixed seed) of the last hidden layer for "
-        f"{len(rows):,} of {count:,} test units in fold {fold} of seed {seed}: each fold has its own network. "
+        f"{len(rows):,} of {units:,} test units in fold {fold} of seed {seed}: each fold has its own network. "
         "Distances between clusters have no meaning; the probes show what can be read from the layer."
     )
     if many := [what for what, values in marks.items() if len(np.unique(values)) > MAX_NAMED]:
@@ -501,7 +501,7 @@ def _draw_other_settings(run: RunFacts, targets: Sequence[Target], found: FoldMa
 
     def facts(each: Manifest) -> list[Any]:
         method, same = each.method, ("label_subjects", "label_fraction", "train_dataset", "drop", "pretrained")
-        parts = [method.encoders, method.fusion, method.pretrainers, method.modalities, method.submission]
+        parts: list[Any] = [method.encoders, method.fusion, method.pretrainers, method.modalities, method.submission]
         parts += [each.protocol.name, each.recipe.preset, each.targets, each.seeds, each.dev, each.dataset]
         return [*parts, *(each.config.get(name) for name in same)]
 

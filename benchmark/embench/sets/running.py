@@ -432,7 +432,7 @@ def _forecast_hours(rows: Sequence[RowForecast], gpu: str) -> Iterator[list[floa
         added = {id_: stage for id_, stage in row.plan.graph.stages.items() if id_ not in counted}
         counted |= added
         hours = describe_hours(list(added.values()), gpu)["hours"]
-        yield [round(end * max(row.trials, 1), 4) for end in hours]
+        yield [end * max(row.trials, 1) for end in hours]
 
 
 def _get_command(each: RowForecast) -> str:
