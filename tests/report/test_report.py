@@ -305,7 +305,7 @@ def test_maps_of_runs_that_differ_in_settings_stand_side_by_side(made, tmp_path)
         shutil.copy(made.folder / "embeddings.npz", folder)
         write_record(folder, replace(record, run={**record.run, "id": folder.name, **change}))
     shown = embeddings_section(RunFacts(read_record(gated), gated)).markup
-    assert shown.count("Data of the figure: Embedding maps by settings, stress") == 1
+    assert shown.count('role="img" aria-label="Embedding maps by settings, stress') == 1
     assert "label: this run" in shown
     assert f"label: {setting}" in shown
     assert f"label: without {setting}" in embeddings_section(RunFacts(read_record(plain), plain)).markup

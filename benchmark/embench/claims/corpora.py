@@ -14,7 +14,7 @@ from embench.interfaces.recording import parse_modality
 from embench.planning.method import split_datasets
 
 
-class PretrainingData(NamedTuple):
+class CorpusOfRun(NamedTuple):
     """Corpora of a paper for a modality of a run. If they are not `present`, the run pretrains on its own data."""
 
     corpora: str
@@ -24,7 +24,7 @@ class PretrainingData(NamedTuple):
 
 def choose_pretraining(
     stated: Mapping[str, Any], corpora: Mapping[str, str], dataset: str, data_root: Path | None
-) -> tuple[tuple[str, ...], list[PretrainingData]]:
+) -> tuple[tuple[str, ...], list[CorpusOfRun]]:
     """Return the pretrainers of a run, with the paper's corpora as sources of each modality that these have; and the
     data of each modality.
 
@@ -32,10 +32,10 @@ def choose_pretraining(
         stated: option -> value, as a claim or a printed row states them.
         corpora: pretrainer -> the paper's corpora, joined by plus signs. The training part of `dataset` is added.
     """
-    options, used = list[str](), list[PretrainingData]()
+    options, used = list[str](), list[CorpusOfRun]()
     for name in stated.get("pretrainer") or ():
         modalities = [m.strip() for m in (stated.get("modalities") or "").split(",") if name in corpora and m.strip()]
-        data = [PretrainingData(corpora[name], m, _has_modality(corpora[name], m, data_root)) for m in modalities]
+        data = [CorpusOfRun(corpora[name], m, _has_modality(corpora[name], m, data_root)) for m in modalities]
         source = f"{name}:{corpora.get(name)}+{dataset}"
         if len({each.present for each in data}) > 1:
             options += [f"{each.modality}={source if each.present else name}" for each in data]
@@ -64,7 +64,7 @@ def describe_pretraining(
     rows: Sequence[PrintedRow], claims: Sequence[AnyClaim], dataset: str, data_root: Path | None
 ) -> list[str]:
     """Return sentences on the data that a paper's rows and claims pretrain on, and on corpora that are not present."""
-    titles = defaultdict[PretrainingData, list[str]](list)
+    titles = defaultdict[CorpusOfRun, list[str]](list)
     runs = [(row.row, row.run.stated, row.corpora) for row in rows]
     for claim in claims:
         if isinstance(claim, MeasuredClaim):

@@ -346,7 +346,7 @@ def claims(
     examined: Sequence[AnyClaim] = [*tested, *measurable]
     document = _as_json(examined, [*rows, *values], untested)
     by_dataset = grouped((name, claim) for claim in examined for name in dataset or claim.datasets)
-    notes = [n for name, of in by_dataset.items() for n in describe_pretraining((), of, name, options["data_root"])]
+    notes = [n for name, own in by_dataset.items() for n in describe_pretraining((), own, name, options["data_root"])]
     console.answer(
         as_json, document | {"notes": notes}, lambda: print_claims(tested, rows, values, untested, (), notes)
     )

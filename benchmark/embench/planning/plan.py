@@ -247,7 +247,7 @@ def forecast_stages(stages: Sequence[Stage[Any]]) -> dict[str, float]:
     return estimate_training_s(stages, measure_networks(stages, Exception))
 
 
-Measured = Mapping[frozenset[str], tuple[int, int, float]]
+_Measured = Mapping[frozenset[str], tuple[int, int, float]]
 """Modalities of a network -> its parameters, FLOPs of a row, and training seconds per row."""
 
 
@@ -255,7 +255,7 @@ def measure_networks(
     stages: Iterable[Stage[Any]],
     ignored: type[Exception] | None = None,
     measure: Callable[[Stage[FitParams]], tuple[int, int, float]] | None = None,
-) -> Measured:
+) -> _Measured:
     """Return the figures of each network that stages train, by `measure`, by default on this machine. They are 0 for a
     network that raises an error of the type `ignored`."""
     measured: dict[frozenset[str], tuple[int, int, float]] = {}
@@ -273,7 +273,7 @@ def _trains_network(stage: Stage[Any]) -> bool:
     return stage.kind == "unimodal" or (stage.kind == "fusion" and stage.params.inputs != "hidden")
 
 
-def estimate_training_s(stages: Iterable[Stage[Any]], measured: Measured) -> dict[str, float]:
+def estimate_training_s(stages: Iterable[Stage[Any]], measured: _Measured) -> dict[str, float]:
     """Return id -> expected seconds of each stage that trains a network, from the `measured` networks."""
     seconds: dict[str, float] = {}
     for s in stages:
@@ -294,7 +294,7 @@ def _count_passes(stage: Stage[FitParams]) -> float:
     return _FORWARD if stage.kind == "unimodal" and recipe.frozen else recipe.epochs
 
 
-def _estimate_pretraining_s(stage: Stage[PretrainParams], measured: Measured) -> float:
+def _estimate_pretraining_s(stage: Stage[PretrainParams], measured: _Measured) -> float:
     """Return the expected seconds of a pretraining stage."""
     which = frozenset(stage.params.modalities)
     costs = [m[2] * len(which & kind) / len(kind) for kind, m in measured.items() if which & kind]
