@@ -168,7 +168,7 @@ def test_a_number_stands_beside_what_its_run_obtained(tmp_path, embench):
             assert result.by_split[split].score == expected
             assert result.cells[split].startswith(f"{100 * expected.mean:.1f} % [")
     assert {result.cells["recordings apart"] for result in own} == {"the run did not start"}
-    assert {result.cells["primary metric"] for result in own} == {"the run did not start"}
+    assert {result.primary_cells["score"] for result in own} == {"the run did not start"}
     (run,) = (result.manifest for result in done.results if result.manifest["protocol"]["name"] == "woo2023")
     assert found.head.headline == "not the paper's network (recipe quick)"
     assert found.head.facts == {
@@ -213,7 +213,7 @@ def test_a_label_that_only_the_recording_tells_is_predicted_where_recordings_are
     made.write_text(LEAK)
     shipped = registry.find_shipped_files
     monkeypatch.setattr(registry, "find_shipped_files", lambda files: [made] if "printed" in files else shipped(files))
-    size = ("--subjects", "10", "--length-s", "90", "--effect", "0")
+    size = ("--subjects", "10", "--length-s", "60", "--effect", "0")
     embench("data", "synthesize", "amigos", "--out", tmp_path / "amigos", *size)
     options = {"data_root": tmp_path, "runs": tmp_path / "runs", "recipe": "paper", "seeds": "0"}
     ((*_, by_split, _),) = requests_of_tables("woo2023", "amigos", options)

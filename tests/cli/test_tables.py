@@ -69,4 +69,4 @@ def test_a_long_reason_stands_once_below_the_numbers_that_it_is_of(capsys, monke
     assert max(map(len, text.splitlines())) <= 80
     assert text.count("downloaded") == 1
     assert f"(1) {reason}\nOf deap: more." in text
-    assert text.count("(1)") == 4 * len(rows) + 1
+    assert text.count("(1)") == 3 * len(rows) + len({(row.name, row.target) for row in rows}) + 1

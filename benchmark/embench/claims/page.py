@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -81,10 +81,11 @@ class PrintedResult:
     """A number in a paper's tables next to results of its run, or the scores of a reference in place of a method.
 
     Args:
-        name: the row of the table, or what the reference predicts from.
+        table: its number, or `reference`. `name`: the row of the table, or what the reference predicts from.
         figures: the printed number, with its spread if there is one; None for a reference.
         by_split: the score under the paper's protocol and its counterparts.
-        fixed: the primary metric under the default protocol, with its `answers` in words.
+        fixed: the primary metric under the default protocol, with its `answers`: question -> word. A reference has
+            none, as it needs a leak.
     """
 
     tables: Printed
@@ -94,9 +95,9 @@ class PrintedResult:
     metric: str
     figures: Sequence[float] | None
     by_split: Mapping[SplitName, Found]
-    fixed: Found
+    fixed: Found | None = None
     primary_metric: str = ""
-    answers: str = ""
+    answers: Mapping[str, str] = field(default_factory=dict)
     synthetic: bool = False
 
     @property
@@ -106,8 +107,6 @@ class PrintedResult:
             split: self.tables.format_score(found.score, found.folds) if found.score else found.reason
             for split, found in self.by_split.items()
         }
-        fixed = format_score(self.fixed.score) if self.fixed.score else self.fixed.reason
-        fixed = f"{metric_facts(self.primary_metric).title} {fixed}" if self.primary_metric else fixed
         return {
             "table": self.table,
             "row": self.name,
@@ -115,13 +114,24 @@ class PrintedResult:
             "score": self.metric,
             "printed": "none" if self.figures is None else self.tables.in_words(self.figures),
             **scores,
-            "primary metric": "; ".join(filter(None, [fixed, self.answers])),
         }
 
     @property
-    def reasons(self) -> list[str]:
-        """The reasons for missing scores."""
-        return [found.reason for found in (*self.by_split.values(), self.fixed) if not found.score]
+    def primary_cells(self) -> dict[str, str]:
+        """Title -> text of the cells on the primary metric; empty for a reference."""
+        if self.fixed is None:
+            return {}
+        return {
+            "row": self.name,
+            "target": self.target,
+            "primary metric": metric_facts(self.primary_metric).title if self.primary_metric else "none",
+            "score": format_score(self.fixed.score) if self.fixed.score else self.fixed.reason,
+            **{question: self.answers.get(question, "not asked") for question in _QUESTIONS.values()},
+        }
+
+
+_QUESTIONS = {"chance": "more than by chance?", "movement": "given time and movement?"}
+"""Question -> title of the column with its answer: is the score associated with the label?"""
 
 
 def notes_on_tables(paper: str, dataset: str) -> list[str]:
@@ -144,7 +154,7 @@ def notes_on_tables(paper: str, dataset: str) -> list[str]:
 
 _BRACKETS = (
     "Brackets hold the 95 % interval of embench, from differences between subjects. The primary metric is that of "
-    f"{Request.protocol}, with its answers: is the score associated with the label?"
+    f"{Request.protocol}, which tests other subjects than it trains on."
 )
 
 
@@ -153,7 +163,7 @@ def examine_tables(paper: str, dataset: str, options: Mapping[str, Any], study: 
     then the references of each of the paper's protocols."""
     results, groups = [], dict[tuple[str | None, ...], list[PrintedRequests]]()
     for each in requests_of_tables(paper, dataset, options):
-        runs = {split: _get_finished(request, study, "no such protocol") for split, request in each.by_split.items()}
+        runs = {split: _get_finished(request, study) for split, request in each.by_split.items()}
         fixed = _get_finished(each.fixed, study, "no such target")
         synthetic = any(isinstance(run, Result) and run.is_synthetic for run in runs.values())
         for target, metric, figures in each.row.numbers():
@@ -169,24 +179,17 @@ def examine_tables(paper: str, dataset: str, options: Mapping[str, Any], study: 
 
 def _examine_references(rows: Sequence[PrintedRequests], study: RunStudy) -> Iterator[PrintedResult]:
     """Yield the scores of references, which are the same for all methods, from the first finished run of each split."""
-    finished = dict[SplitName, Result]()
+    chosen = dict[SplitName, Result | str]()
     for split in SPLITS:
         runs = [_get_finished(row.by_split[split], study) for row in rows]
-        if done := [run for run in runs if isinstance(run, Result)]:
-            finished[split] = done[0]
+        chosen[split] = next((run for run in runs if isinstance(run, Result)), runs[0])
+    finished = [run for run in chosen.values() if isinstance(run, Result)]
     numbers = dict.fromkeys((target, metric) for row in rows for target, metric, _ in row.row.numbers())
-    reported = [name for name in REFERENCES if any(name in run.scores.confound_only_names for run in finished.values())]
+    reported = [name for name in REFERENCES if any(name in run.scores.confound_only_names for run in finished)]
     for name, (target, metric) in product(reported, numbers):
-        by_split = {
-            split: _find_score(finished[split], target, metric, name) if split in finished else Found(reason="not run")
-            for split in SPLITS
-        }
-        synthetic = any(run.is_synthetic for run in finished.values())
-        yield PrintedResult(
-            *(rows[0].tables, "", f"{label(name)} ({name})", target, metric, None),
-            *(by_split, Found(reason=_NO_LEAK)),
-            synthetic=synthetic,
-        )
+        by_split = {split: _find_score(run, target, metric, name) for split, run in chosen.items()}
+        title, synthetic = f"{label(name)} ({name})", any(run.is_synthetic for run in finished)
+        yield PrintedResult(rows[0].tables, "reference", title, target, metric, None, by_split, synthetic=synthetic)
 
 
 REFERENCES: tuple[ReferenceName, ...] = ("recording_label", "subject_mean")
@@ -217,14 +220,12 @@ def _find_primary(run: Result | str, target: str) -> dict[str, Any]:
     if target not in run.scores.primary_metrics:
         return {"fixed": Found(reason="no such target")}
     found = run.answers[target]
-    if found.score is None:
-        return {"fixed": Found(reason=found.format_answer("chance")), "primary_metric": found.metric}
-    questions = (("chance", "more than by chance"), ("movement", "given time and movement"))
-    answers = [f"{text}: {each.answer}" for name, text in questions if (each := found.find_answer(name))]
-    return {"fixed": Found(found.score), "primary_metric": found.metric, "answers": "; ".join(answers)}
+    answers = {title: each.answer for name, title in _QUESTIONS.items() if (each := found.find_answer(name))}
+    score = Found(found.score, reason="" if found.score else "not estimable")
+    return {"fixed": score, "primary_metric": found.metric, "answers": answers}
 
 
-def _get_finished(request: Request | None, study: RunStudy, missing: str = "") -> Result | str:
+def _get_finished(request: Request | None, study: RunStudy, missing: str = "no such protocol") -> Result | str:
     """Return the finished run of a request, or a text on why there is none; `missing` without a request."""
     if request is None:
         return missing
@@ -357,8 +358,8 @@ def claims_page(
     if any(row.synthetic for row in every):
         parts.append("**SYNTHETIC DATA: these numbers say nothing about real subjects and cannot be published.**\n")
     parts += _write_head(head)
-    cells, reasons = printed_cells(printed)
-    parts += ["## Tables\n", *_write_table(cells)]
+    cells, primary, reasons = printed_cells(printed)
+    parts += ["## Tables\n", *_write_table(cells), *_write_table(primary)]
     parts += [f"{markdown(note)}\n" for note in (*reasons, *notes)]
     for claim, results in rows_by_claim(tested, rows, values):
         parts += _write_section(claim, results)
@@ -419,12 +420,20 @@ def _write_section(claim: AnyClaim, rows: Sequence[ClaimResult | Measured]) -> l
     return [*parts, f"{markdown(claim.remarks)}\n"] if claim.remarks else parts
 
 
-def printed_cells(printed: Sequence[PrintedResult]) -> tuple[list[dict[str, str]], list[str]]:
-    """Return the cells of printed numbers, title -> text, and footnotes with long reasons."""
-    reasons = [text for row in printed for text in row.reasons if len(text) > _SHORT]
+def printed_cells(
+    printed: Sequence[PrintedResult],
+) -> tuple[list[dict[str, str]], list[dict[str, str]], list[str]]:
+    """Return the cells of printed numbers, title -> text; those of the primary metrics, once for each row and target;
+    and footnotes with long reasons."""
+    found = [row.by_split.values() for row in printed] + [[row.fixed] for row in printed if row.fixed]
+    reasons = [each.reason for row in found for each in row if len(each.reason) > _SHORT]
     marks = {text: f"({k})" for k, text in enumerate(dict.fromkeys(reasons), 1)}
-    cells = [{name: marks.get(text, text) for name, text in row.cells.items()} for row in printed]
-    return cells, [f"{mark} {text}" for text, mark in marks.items()]
+    primary = {(row.name, row.target): row.primary_cells for row in printed if row.fixed}.values()
+    tables = [
+        [{name: marks.get(text, text) for name, text in cells.items()} for cells in every]
+        for every in ((row.cells for row in printed), primary)
+    ]
+    return tables[0], tables[1], [f"{mark} {text}" for text, mark in marks.items()]
 
 
 _SHORT = 20

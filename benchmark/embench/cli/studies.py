@@ -476,9 +476,10 @@ def _print_printed(printed: Sequence[PrintedResult], notes: Sequence[str]) -> No
     """Print results next to the numbers in a paper's tables, and notes on both."""
     from embench.claims.page import printed_cells
 
-    cells, reasons = printed_cells(printed)
+    cells, primary, reasons = printed_cells(printed)
     columns = [field(name, name) for name in (cells[0] if cells else ())]
     show_table(cells, fit_columns(cells, columns, ["table"]), title="tables")
+    show_table(primary)
     for note in (*reasons, *notes):
         console.wrapped(note)
     if reasons or notes:
