@@ -280,7 +280,8 @@ def describe_runs(paper: str, results: Iterable[Result]) -> PageHead:
         }
         for number, (name, run) in numbered
     ]
-    return PageHead(headline, _list_facts(runs), described, _list_departures(numbered))
+    departures = sorted(_list_departures(numbered), key=lambda row: row["paper"] != paper)
+    return PageHead(headline, _list_facts(runs), described, departures)
 
 
 def _list_facts(runs: Sequence[Mapping[str, Any]]) -> dict[str, str]:
