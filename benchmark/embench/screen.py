@@ -227,6 +227,8 @@ def set_plan(document: Mapping[str, Any], runs: Path, executor: str) -> Iterator
     """Yield the plan of a baseline set from its `plan_document`; `runs` is the folder of runs."""
     if document["synthetic"]:
         yield PlanPart("warning", SYNTHETIC_WARNING)
+    if document["paper"] and document["recipes"] != ["paper"]:
+        yield PlanPart("warning", f"not the paper's network (recipe {' and '.join(document['recipes'])})")
     rows = []
     for number, row in enumerate(document["rows"], 1):
         expected = format_duration(row["expected_s"]) + ("" if row["measured"] else ", never measured")

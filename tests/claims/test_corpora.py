@@ -13,6 +13,7 @@ from embench.planning.method import resolve_method
 from embench_plugins.datasets.own import synthetic
 
 ALL = "amigos/all"
+PAPER = "the paper's split"
 CORPUS = f"masked_value:corpus+{ALL}"
 
 
@@ -33,7 +34,8 @@ def keep_only(root, modality):
 
 def pretrainers(root):
     return {
-        each.row.row: each.by_paper.pretrainers for each in requests_of_tables("vazquez2022", ALL, {"data_root": root})
+        each.row.row: each.by_split[PAPER].pretrainers
+        for each in requests_of_tables("vazquez2022", ALL, {"data_root": root})
     }
 
 
@@ -71,7 +73,7 @@ def test_a_corpus_of_one_modality_serves_this_one_alone(corpus):
     eeg, ecg = notes(corpus)
     assert "and of `corpus`" in eeg
     assert "no `corpus` with ecg" in ecg
-    (fused,) = (r.by_paper for r in requests_of_tables("vazquez2022", ALL, {"data_root": corpus})
+    (fused,) = (r.by_split[PAPER] for r in requests_of_tables("vazquez2022", ALL, {"data_root": corpus})
                 if r.row.row == "fused, pre-train: yes")  # fmt: skip
     method = resolve_method(fused, fused.card, ["ecg", "eeg"], "cpu")
     assert [(step.modality, len(step.sources)) for step in method.pretraining] == [("ecg", 0), ("eeg", 1)]

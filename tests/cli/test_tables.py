@@ -3,8 +3,8 @@
 from types import SimpleNamespace
 
 from embench.claims.examine import ClaimResult
-from embench.claims.files import printed_tables, select_claims
-from embench.claims.page import PrintedResult
+from embench.claims.files import SPLITS, printed_tables, select_claims
+from embench.claims.page import Found, PrintedResult
 from embench.cli import studies
 from embench.cli.console import show_table
 from embench.records.scores import Score
@@ -58,8 +58,9 @@ def test_a_long_reason_stands_once_below_the_numbers_that_it_is_of(capsys, monke
     monkeypatch.setenv("COLUMNS", "80")
     tables = next(each for each in printed_tables() if each.paper == "strizhkova2024")
     reason = "the weights cannot be downloaded (MCG-NJU/videomae-base)"
+    none = Found(reason=reason)
     rows = [
-        PrintedResult(tables, row, *number, reason=reason, why_not_fixed=reason)
+        PrintedResult(tables, "4a", row.row, *number, dict.fromkeys(SPLITS, none), none)
         for row in tables.rows
         for number in row.numbers()
     ]
@@ -68,4 +69,4 @@ def test_a_long_reason_stands_once_below_the_numbers_that_it_is_of(capsys, monke
     assert max(map(len, text.splitlines())) <= 80
     assert text.count("downloaded") == 1
     assert f"(1) {reason}\nOf deap: more." in text
-    assert text.count("(1)") == 2 * len(rows) + 1
+    assert text.count("(1)") == 3 * len(rows) + len({(row.name, row.target) for row in rows}) + 1

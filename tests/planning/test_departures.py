@@ -7,6 +7,7 @@ from embench.errors import UsageError
 from embench.planning.method import assumed_fields, departures, resolve_names
 from embench.planning.request import Request
 from embench.protocols import load_protocol
+from embench.screen import plan_text, run_plan
 
 
 def method(encoder="cnn_tf", fusion="cross_attn", modalities="eda,ecg", recipe="quick", *settings, **more):
@@ -70,6 +71,15 @@ def test_what_papers_leave_open_does_not_depend_on_the_recipe():
     assert named["paper"] == named["small"] == named["quick"]
     assert {"encoder.build.padding", "fusion.lr"} <= set(named["quick"])
     assert "encoder.batch" not in named["quick"]  # the fusion trains them
+
+
+def test_a_plan_shows_each_setting_that_differs_and_the_query_modality():
+    quick = method()
+    found = departures(quick, "amigos", load_protocol("strizhkova2024"))
+    text = plan_text(run_plan({"departs": found, "query": quick.query}))
+    assert "query modality: ecg" in text
+    assert "settings that differ from the papers, strizhkova2024: " in text
+    assert "fusion.build.layers 2 (8)" in " ".join(text.split())
 
 
 def test_a_pretrainer_departs_as_well():

@@ -39,6 +39,7 @@ PUBLISHED = {
     "personalise-v1": "597603595bb8a9013219c31106b4f7c9d7551c5afada624cc422e1d0bb58a97e",
     "segment-random-legacy": "eeebd74591fe410d4ff664fac3983e67c45c0cc5e509f4db1d70a1e688fe05b1",
     "strizhkova2024": "002a7a2389f9f0c5f078033cc02685a395c7d3255a12a6cbf8742cfb35068c73",
+    "strizhkova2024-recording": "481ca2cbcccf5d993c8d94a38e07f51a0da71cdc1d58df226beca4086dc38177",
     "subject-independent-seconds-v1": "197e5ab2b9207bb453712f02ec91a7cf26986b471c2de0993e5602eba83b6b7a",
     "subject-independent-strict-v3": "e4edf6b4c2375a4fd08a608ca7abe16f385179f789d7512173820cd07f380a37",
     "subject-independent-strict-v4": "7aac3758a63ad2ada9efe68ebeab24c54a2baaadccfb89f3d6c7459573270f26",

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar, get_args, get_type_hints
 
 import numpy as np
 import yaml
@@ -19,7 +19,10 @@ from embench.errors import DataError, UsageError, describe_faults, list_faults
 from embench.files import MOST_YAML, parse_yaml, read_text
 from embench.interfaces.units import Units
 from embench.planning.request import OPTIONS, Request
+from embench.protocols import load_protocol
 from embench.records.predictions import ANY_SEED, MODEL, Embeddings, read_embeddings
+from embench.records.scores import Score
+from embench.records.wording import half_width_over_folds
 from embench.statistics.gains import (
     Scored,
     ValuesBySeed,
@@ -580,8 +583,13 @@ def _as_figures(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else (value,)
 
 
-Figures = Annotated[tuple[float] | tuple[float, float], BeforeValidator(_as_figures)]
-"""A printed number, with its spread if there is one."""
+Figures = Annotated[tuple[()] | tuple[float] | tuple[float, float], BeforeValidator(_as_figures)]
+"""A printed number, with its spread if there is one; empty for a number that could not be read."""
+
+
+SplitName = Literal["the paper's split", "recordings apart", "subjects apart"]
+SPLITS: tuple[SplitName, ...] = get_args(SplitName)
+"""Columns of results next to a printed number: each keeps more of a test subject's data out of training."""
 
 
 class PrintedRow(Strict):
@@ -611,13 +619,33 @@ class UnreadTable(Strict):
     why: str
 
 
+SpreadName = Literal["SD over folds", "half width of the 95 % interval over folds"]
+SPREADS: Mapping[SpreadName, tuple[str, Callable[[Score, int], float | None]]] = {
+    "SD over folds": ("SD with k - 1 in the denominator", lambda score, _: score.std),
+    "half width of the 95 % interval over folds": (
+        "t · SD / √k, with the 0.975 quantile t of k - 1 degrees of freedom",
+        half_width_over_folds,
+    ),
+}
+"""What the ± of a paper is -> its formula for k folds in words, and a function (score, k) that returns it."""
+
+
 class Printed(Strict):
-    """The tables of a paper; `unit`: how it prints proportions; `spread`: what its ± means, such as `SD over folds`."""
+    """The tables of a paper.
+
+    Args:
+        protocol: the paper's split, with the label rules and preparation of the paper.
+        recordings_apart, subjects_apart: the same rules with all units of a recording, or of a subject, in one fold. By
+            default, a protocol that doesn't leak stands for `subjects_apart` itself.
+        unit: how the paper prints proportions. `spread`: what its ± is.
+    """
 
     paper: Identity
     protocol: str
+    recordings_apart: str | None = None
+    subjects_apart: str | None = None
     unit: Literal["share", "percent"]
-    spread: str | None = None
+    spread: SpreadName | None = None
     rows: Annotated[tuple[PrintedRow, ...], Field(strict=False)]
     unread: Annotated[tuple[UnreadTable, ...], Field(strict=False)] = ()
 
@@ -628,9 +656,26 @@ class Printed(Strict):
         return self
 
     def in_words(self, figures: Sequence[float]) -> str:
-        """Format a printed number, with its spread and unit."""
+        """Format a printed number, with its spread and unit; `not read` for a number that could not be read."""
         text = " ± ".join(f"{figure:g}" for figure in figures)
-        return f"{text} %" if self.unit == "percent" else text
+        return f"{text} %" if text and self.unit == "percent" else text or "not read"
+
+    def format_score(self, score: Score, folds: int) -> str:
+        """Format a score in the paper's unit with the paper's spread over so many folds, then its own 95 % interval."""
+        factor, spec, narrow = (100, ".1f", ".1f") if self.unit == "percent" else (1, ".3f", ".4f")
+        spread = SPREADS[self.spread][1](score, folds) if self.spread and score.over == "folds" else None
+        parts = [format(factor * score.mean, spec), *([f"± {factor * spread:{narrow}}"] if spread is not None else [])]
+        parts += ["%"] if self.unit == "percent" else []
+        ends = [format(factor * end, spec) for end in score.interval or ()]
+        return " ".join([*parts, *([f"[{', '.join(ends)}]"] if ends else [])])
+
+    def protocols(self, row: PrintedRow) -> dict[SplitName, str | None]:
+        """Return column -> the protocol of a row; None without one. The row's own protocol has no counterparts."""
+        own = row.protocol or self.protocol
+        recordings, subjects = (None, None) if row.protocol else (self.recordings_apart, self.subjects_apart)
+        if subjects is None and not load_protocol(own).leaks:
+            subjects = own
+        return dict(zip(SPLITS, (own, recordings, subjects), strict=True))
 
 
 def printed_tables(paper: str | None = None) -> list[Printed]:

@@ -33,7 +33,7 @@ from embench.screen import Progress, Steps, TableColumn, field, fields, set_plan
 if TYPE_CHECKING:
     from embench.claims.examine import ClaimResult, Measured
     from embench.claims.files import AnyClaim, Claim, Printed, UntestedClaim
-    from embench.claims.page import PrintedResult
+    from embench.claims.page import PageHead, PrintedResult
     from embench.runs.run import GridResult
     from embench.sets.files import BaselineSet, SetLevel
     from embench.sets.rows import BaselineRow
@@ -435,9 +435,10 @@ def print_claims(
     untested: Sequence[UntestedClaim],
     printed: Sequence[PrintedResult] = (),
     notes: Sequence[str] = (),
+    head: PageHead | None = None,
 ) -> None:
-    """Print results next to a paper's tables (`printed`, with `notes`), then the results of each claim, then the claims
-    that cannot be tested yet.
+    """Print what was run (`head`), results next to a paper's tables (`printed`, with `notes`), then the results of each
+    claim, then the claims that cannot be tested yet.
 
     Args:
         tested: claims with two compared methods, whose results are `rows`.
@@ -449,6 +450,8 @@ def print_claims(
     all_rows: Sequence[ClaimResult | Measured] = [*rows, *values]
     generated = any(row.synthetic for row in [*all_rows, *printed])
     warn_of_synthetic(generated)
+    if head:
+        _print_head(head)
     _print_printed(printed, notes)
     for claim, claim_rows in rows_by_claim(tested, rows, values):
         console.wrapped(f"{claim.paper} {claim.id}: {claim.claim}", bold=True)
@@ -479,13 +482,23 @@ def print_claims(
     warn_of_synthetic(generated)
 
 
+def _print_head(head: PageHead) -> None:
+    """Print what was run for a paper's page."""
+    console.wrapped(f"Printed and obtained: {head.headline}", bold=True)
+    for name, text in head.facts.items():
+        console.wrapped(f"{name}: {text}")
+    columns = [field(name, name) for name in (head.methods[0] if head.methods else ())]
+    show_table(head.methods, fit_columns(head.methods, columns, ["protocol", "settings left open"]))
+
+
 def _print_printed(printed: Sequence[PrintedResult], notes: Sequence[str]) -> None:
     """Print results next to the numbers in a paper's tables, and notes on both."""
     from embench.claims.page import printed_cells
 
-    cells, reasons = printed_cells(printed)
+    cells, primary, reasons = printed_cells(printed)
     columns = [field(name, name) for name in (cells[0] if cells else ())]
     show_table(cells, fit_columns(cells, columns, ["table"]), title="tables")
+    show_table(primary)
     for note in (*reasons, *notes):
         console.wrapped(note)
     if reasons or notes:

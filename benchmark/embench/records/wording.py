@@ -70,13 +70,14 @@ def departures_in_words(recipe: Mapping[str, Any]) -> list[str]:
     if (departs := recipe.get("departs")) is None:
         return ["no plugin has a paper" if "departs" in recipe else "not recorded"]
     texts = grouped(
-        (row["source"], f"{row['field']} {format_value(row['used'], 'g', 'none')} ({_paper_value(row['paper'])})")
+        (row["source"], f"{row['field']} {format_value(row['used'], 'g', 'none')} ({paper_value(row['paper'])})")
         for row in departs
     )
     return [f"{source}: {'; '.join(fields)}" for source, fields in texts.items()]
 
 
-def _paper_value(value: Any) -> str:
+def paper_value(value: Any) -> str:
+    """Return the paper's value of a setting in words."""
     return "left open" if value is None else format_value(value, "g", "none")
 
 
@@ -155,11 +156,22 @@ def format_over_folds(score: Score, folds: int) -> str:
     >>> format_over_folds(Score(mean=0.81, std=0.015, over="folds"), 10)
     '0.810 ± 0.0107'
     """
+    half = half_width_over_folds(score, folds)
+    return "" if half is None else f"{score.mean:.3f} ± {half:.4f}"
+
+
+def half_width_over_folds(score: Score, folds: int) -> float | None:
+    """Return the half width of that interval; None where the score's SD is not over folds.
+
+    >>> from embench.records.scores import Score
+    >>> round(half_width_over_folds(Score(mean=0.81, std=0.015, over="folds"), 10), 4)
+    0.0107
+    """
     if score.over != "folds" or score.std is None or folds < 2:
-        return ""
+        return None
     from scipy.special import stdtrit  # slow to import
 
-    return f"{score.mean:.3f} ± {stdtrit(folds - 1, 0.975) * score.std / folds**0.5:.4f}"
+    return float(stdtrit(folds - 1, 0.975) * score.std / folds**0.5)
 
 
 def format_coverage(share: float | None) -> str:

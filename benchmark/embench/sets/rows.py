@@ -21,7 +21,14 @@ from embench.claims.examine import (
     measured_requests,
 )
 from embench.claims.files import Claim, MeasuredClaim, UntestedClaim, printed_tables, select_claims
-from embench.claims.page import PrintedResult, examine_tables, notes_on_tables, requests_of_tables
+from embench.claims.page import (
+    PageHead,
+    PrintedResult,
+    describe_runs,
+    examine_tables,
+    notes_on_tables,
+    requests_of_tables,
+)
 from embench.data.cohort import choose_targets
 from embench.data.find import find_source
 from embench.errors import EmbenchError, UsageError
@@ -33,6 +40,7 @@ from embench.registry.catalogue import display_name
 from embench.runs.run import GridResult
 from embench.runs.tuning import check_search
 from embench.sets.files import ALL_BUT_ONE, ALL_TOGETHER, EACH_ALONE, NO_PART, BaselineSet, RowRule, SetLevel
+from embench.statistics.result import Result
 from embench.studies.study import RunStudy
 from embench.system import installed_version
 
@@ -41,7 +49,8 @@ from embench.system import installed_version
 
 class PaperClaims(NamedTuple):
     """The claims of a paper on a dataset: comparisons (`tested`) with their results (`rows`), measured `values`, and
-    claims that cannot be tested yet. `printed`: numbers in the paper's tables next to results; `notes` are on these."""
+    claims that cannot be tested yet. `printed`: numbers in the paper's tables next to results; `notes` are on these.
+    `head`: what was run."""
 
     tested: Sequence[Claim]
     rows: Sequence[ClaimResult]
@@ -49,18 +58,19 @@ class PaperClaims(NamedTuple):
     untested: Sequence[UntestedClaim]
     printed: Sequence[PrintedResult]
     notes: Sequence[str]
+    head: PageHead
 
 
 def requests_of_paper(paper: str, dataset: str, options: Mapping[str, Any]) -> Iterator[Request]:
-    """Yield the requests for all numbers in a paper's tables and all its claims, under the paper's own protocols and
-    the fixed protocol.
+    """Yield the requests for all numbers in a paper's tables, under the paper's protocols, their counterparts and the
+    fixed protocol, then for all its claims.
 
     Args:
         options: further fields of a request, except modalities, targets and protocol, which the paper states.
     """
     options_left, (compared, measured, _) = _select_unstated(options), _split_claims(paper)
     for row in requests_of_tables(paper, dataset, options_left):
-        yield from (request for request in (row.by_paper, row.fixed) if request)
+        yield from row.requests
     for pair in claim_pairs(compared, [dataset], _LEGS, options_left):
         yield from (pair.a, pair.b)
     for claim in measured:
@@ -76,14 +86,18 @@ def examine_paper(
         done: results of `requests_of_paper`.
         unfit: requests that could not be run, with the reason.
     """
-    study = RunStudy(requests_of_paper(paper, dataset, options), done, dict(unfit))
+    requests = list(requests_of_paper(paper, dataset, options))
+    study = RunStudy(requests, done, dict(unfit))
     options_left, (compared, measured, untested) = _select_unstated(options), _split_claims(paper)
     rows = examine_claims(claim_pairs(compared, [dataset], _LEGS, options_left), study=study)
     values = examine_measured(measured, [dataset], options_left, study=study)
     printed = examine_tables(paper, dataset, options_left, study)
     of_tables = [row for tables in printed_tables(paper) for row in tables.rows if row.dataset == dataset]
     notes = describe_pretraining(of_tables, [*compared, *measured], dataset, options.get("data_root"))
-    return PaperClaims(compared, rows, values, untested, printed, [*notes, *notes_on_tables(paper, dataset)])
+    finished = {found.id: found for each in requests if isinstance(found := study.result(each), Result)}
+    head = describe_runs(paper, finished.values())
+    every_note = [*notes, *notes_on_tables(paper, dataset)]
+    return PaperClaims(compared, rows, values, untested, printed, every_note, head)
 
 
 _LEGS: tuple[Leg, ...] = ("paper", "fixed")

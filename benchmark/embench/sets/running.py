@@ -414,6 +414,8 @@ def plan_document(
         "draft": found.draft,
         "level": level,
         "dataset": dataset,
+        "paper": found.paper,
+        "recipes": list(dict.fromkeys(each.plan.method.preset for each in able)),
         "synthetic": able[0].plan.test.store.synthetic is not None,
         "expected_s": round(sum(row["expected_s"] for row in rows), 1),
         **({"gpu": gpu} if gpu else {}),
