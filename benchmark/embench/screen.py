@@ -265,7 +265,8 @@ def set_plan(document: Mapping[str, Any], runs: Path, executor: str) -> Iterator
 
 _NOT_MEASURED = (
     "Never measured there: the first is the least time for the operations and the memory of all training steps; the "
-    "second is longer by the ratio in which a step on this CPU exceeds its own least time."
+    "second is longer by the ratio in which a step on this CPU exceeds its own least time. A single number is the time "
+    "to launch the operations, at 10 µs each."
 )
 
 
