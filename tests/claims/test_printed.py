@@ -216,9 +216,9 @@ def test_a_label_that_only_the_recording_tells_is_predicted_where_recordings_are
     size = ("--subjects", "10", "--length-s", "60", "--effect", "0")
     embench("data", "synthesize", "amigos", "--out", tmp_path / "amigos", *size)
     options = {"data_root": tmp_path, "runs": tmp_path / "runs", "recipe": "paper", "seeds": "0"}
-    ((*_, by_split, _),) = requests_of_tables("woo2023", "amigos", options)
-    done = runner.grid(by_split.values(), workers=2)
-    results = examine_tables("woo2023", "amigos", options, RunStudy(by_split.values(), done))
+    (row,) = requests_of_tables("woo2023", "amigos", options)
+    done = runner.grid(list(row.by_split.values()), workers=2)
+    results = examine_tables("woo2023", "amigos", options, RunStudy(row.requests, done))
     means = {
         (row.name, row.target): [each.score and each.score.mean for each in row.by_split.values()] for row in results
     }

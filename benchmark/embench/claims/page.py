@@ -126,7 +126,7 @@ class PrintedResult:
             "target": self.target,
             "primary metric": metric_facts(self.primary_metric).title if self.primary_metric else "none",
             "score": format_score(self.fixed.score) if self.fixed.score else self.fixed.reason,
-            **{question: self.answers.get(question, "not asked") for question in _QUESTIONS.values()},
+            **{question: self.answers.get(question, "none") for question in _QUESTIONS.values()},
         }
 
 
