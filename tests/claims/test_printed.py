@@ -222,11 +222,10 @@ def test_a_label_that_only_the_recording_tells_is_predicted_where_recordings_are
     means = {
         (row.name, row.target): [each.score and each.score.mean for each in row.by_split.values()] for row in results
     }
-    print(means)
     for target in ("arousal", "valence"):
         segments, recordings, subjects = means["bands of the EEG", target]
         assert segments > 0.95
-        assert recordings == pytest.approx(0.5, abs=0.1)
+        assert recordings < 0.6  # also below .5, since a subject's other recordings have the other labels more often
         assert subjects == pytest.approx(0.5, abs=0.1)
         leak, no_leak, none = means["label of the recording's other units (recording_label)", target]
         assert leak > 0.99
