@@ -198,7 +198,7 @@ rows:
   - tables: ["1"]
     row: bands of the EEG
     dataset: amigos
-    run: {modalities: eeg, encoder: differential_entropy, fusion: svm}
+    run: {modalities: eeg, encoder: differential_entropy, fusion: knn, set: "fusion.build.neighbours=1"}
     printed: {arousal: {accuracy: 90}, valence: {accuracy: 90}}
 """
 
@@ -215,18 +215,17 @@ def test_a_label_that_only_the_recording_tells_is_predicted_where_recordings_are
     monkeypatch.setattr(registry, "find_shipped_files", lambda files: [made] if "printed" in files else shipped(files))
     size = ("--subjects", "10", "--length-s", "60", "--effect", "0")
     embench("data", "synthesize", "amigos", "--out", tmp_path / "amigos", *size)
-    options = {"data_root": tmp_path, "runs": tmp_path / "runs", "recipe": "paper", "seeds": "0"}
-    ((*_, by_split, _),) = requests_of_tables("woo2023", "amigos", options)
-    done = runner.grid(by_split.values(), workers=2)
-    results = examine_tables("woo2023", "amigos", options, RunStudy(by_split.values(), done))
+    options = {"data_root": tmp_path, "runs": tmp_path / "runs", "recipe": "small", "seeds": "0"}
+    (row,) = requests_of_tables("woo2023", "amigos", options)
+    done = runner.grid(list(row.by_split.values()), workers=2)
+    results = examine_tables("woo2023", "amigos", options, RunStudy(row.requests, done))
     means = {
         (row.name, row.target): [each.score and each.score.mean for each in row.by_split.values()] for row in results
     }
-    print(means)
     for target in ("arousal", "valence"):
         segments, recordings, subjects = means["bands of the EEG", target]
         assert segments > 0.95
-        assert recordings == pytest.approx(0.5, abs=0.1)
+        assert recordings < 0.6  # also below .5, since a subject's other recordings have the other labels more often
         assert subjects == pytest.approx(0.5, abs=0.1)
         leak, no_leak, none = means["label of the recording's other units (recording_label)", target]
         assert leak > 0.99

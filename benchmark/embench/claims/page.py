@@ -104,7 +104,7 @@ class PrintedResult:
     @property
     def cells(self) -> dict[str, str]:
         """Title -> text of the cells in a table."""
-        scores = {
+        scores: dict[str, str] = {
             split: self.tables.format_score(found.score, found.folds) if found.score else found.reason
             for split, found in self.by_split.items()
         }
@@ -127,7 +127,7 @@ class PrintedResult:
             "target": self.target,
             "primary metric": metric_facts(self.primary_metric).title if self.primary_metric else "none",
             "score": format_score(self.fixed.score) if self.fixed.score else self.fixed.reason,
-            **{question: self.answers.get(question, "not asked") for question in _QUESTIONS.values()},
+            **{question: self.answers.get(question, "none") for question in _QUESTIONS.values()},
         }
 
 
@@ -138,7 +138,8 @@ _QUESTIONS = {"chance": "more than by chance?", "movement": "given time and move
 def notes_on_tables(paper: str, dataset: str) -> list[str]:
     """Return notes on a paper's tables for a dataset: its splits, the meaning of ± and of brackets, remarks, unread
     tables, and other datasets."""
-    notes, papers = [], printed_tables(paper)
+    notes: list[str] = []
+    papers = printed_tables(paper)
     for tables in papers:
         of_dataset = [row for row in tables.rows if row.dataset == dataset]
         splits = (tables.protocols(row).items() for row in of_dataset)
@@ -245,7 +246,7 @@ class PageHead(NamedTuple):
     Args:
         headline: the recipe, and whether the networks are the paper's.
         facts: name -> text, from all runs.
-        methods: cells of a row for each method under the paper's protocols.
+        methods: cells of a row for each method under the paper's protocols or their counterparts.
         departures: cells of a row for each setting that differs from the paper in some of these methods.
     """
 
@@ -260,10 +261,12 @@ def describe_runs(paper: str, results: Iterable[Result]) -> PageHead:
     runs = [result.manifest for result in results]
     if not runs:
         return PageHead("no run is finished", {}, [], [])
-    own = {name for tables in printed_tables(paper) for name in (tables.protocol, *(r.protocol for r in tables.rows))}
+    splits = [tables.protocols(row).values() for tables in printed_tables(paper) for row in tables.rows]
+    place = {name: place for of_row in splits for place, name in reversed([*enumerate(of_row)])}
     methods = dict[str, Mapping[str, Any]]()
-    for run in runs:
-        if run["protocol"]["name"] in own:
+    # Of a method, the run under the paper's own protocol, if it is finished.
+    for run in sorted(runs, key=lambda run: place.get(run["protocol"]["name"], len(SPLITS))):
+        if run["protocol"]["name"] in place:
             methods.setdefault(", ".join([method_name(run), *run["recipe"]["settings"]]), run)
     recipes = list(dict.fromkeys(run["recipe"]["preset"] for run in runs))
     headline = f"recipe {' and '.join(recipes)}"

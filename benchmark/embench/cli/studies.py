@@ -497,7 +497,7 @@ def _print_printed(printed: Sequence[PrintedResult], notes: Sequence[str]) -> No
 
     cells, primary, reasons = printed_cells(printed)
     columns = [field(name, name) for name in (cells[0] if cells else ())]
-    show_table(cells, fit_columns(cells, columns, ["table"]), title="tables")
+    show_table(cells, fit_columns(cells, columns, ["table", "score"]), title="tables")
     show_table(primary)
     for note in (*reasons, *notes):
         console.wrapped(note)
