@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from embench import registry
+from embench.data.find import find_source
 from embench.errors import UsageError
 from embench.interfaces.fusion import Estimator
 from embench.planning.plan import make
@@ -57,7 +58,7 @@ def drawn(rng, data):
 def reasons(request):
     """Beginnings of all faults of a request that need no data, by what plugins declare."""
     dataset, (encoder,), modalities = request.dataset, request.encoders, request.modalities.split(",")
-    card, reads = card_of(dataset), registry.load_plugin("encoder", encoder)
+    card, reads = card_of(request, dataset), registry.load_plugin("encoder", encoder)
     fusion = registry.load_plugin("fusion", request.fusion or "single")
     named = request.fusion or len(modalities) == 1
     yield from (f"{dataset} has no modality `{m}`" for m in modalities if m not in card.modalities)
@@ -69,9 +70,11 @@ def reasons(request):
     estimator = issubclass(fusion, Estimator)
     targets = [target for target in card.targets if target.name in card.default_targets]
     if request.train_dataset:
-        targets = [one for one in targets if any(same(one, two) for two in card_of(request.train_dataset).targets)]
-        yield from reasons_of_training(request, targets, modalities)
-    elif estimator and not {target.kind for target in targets} <= fusion.kinds:
+        theirs = card_of(request, request.train_dataset).targets
+        shared = [one for one in targets if any(same(one, two) for two in theirs)]
+        yield from reasons_of_training(request, shared, modalities)
+        targets = shared or targets
+    if estimator and not {target.kind for target in targets} <= fusion.kinds:
         yield f"{request.fusion} cannot predict "
     for text in request.pretrainers:
         name, _, source = text.partition(":")
@@ -82,39 +85,36 @@ def reasons(request):
             yield f"pretrainer {name} trains the complete model and requires a fusion that "
         elif named and estimator and fusion.reads == "features" and "features" in reads.offers:
             yield f"{request.fusion} is fitted on features"
-        yield from reasons_of_source(kind, name, source, dataset, modalities)
+        yield from reasons_of_source(request, kind, name, source)
 
 
-def reasons_of_source(kind, name, source, dataset, modalities):
+def reasons_of_source(request, kind, name, source):
+    dataset, modalities = request.dataset, request.modalities.split(",")
     if kind.labels == "source" and not source:
         yield f"{name} learns from the labels of another dataset"
     if not source:
         return
-    if kind.labels == "source" and not card_of(source).targets:
+    if kind.labels == "source" and not card_of(request, source).targets:
         yield f"{name} learns from labels, but {source} has none"
     if kind.labels == "source" and one_folder(source, dataset):
         yield f"{source} contains subjects of {dataset}"
-    yield from (f"{source} has no {m}, which {name} " for m in modalities if m not in card_of(source).modalities)
+    yield from (
+        f"{source} has no {m}, which {name} " for m in modalities if m not in card_of(request, source).modalities
+    )
 
 
-def reasons_of_training(request, targets, modalities):
+def reasons_of_training(request, shared, modalities):
     dataset, other = request.dataset, request.train_dataset
-    if not targets:
+    if not shared:
         yield f"{dataset} and {other} share no target "
-    elif estimator_refuses(request.fusion, targets):
-        yield f"{request.fusion} cannot predict "
     if one_folder(other, dataset):
         yield f"{other} contains subjects of the test dataset {dataset}"
-    yield from (f"{other} has no {m}, which " for m in modalities if m not in card_of(other).modalities)
+    yield from (f"{other} has no {m}, which " for m in modalities if m not in card_of(request, other).modalities)
 
 
-def estimator_refuses(fusion, targets):
-    kind = registry.load_plugin("fusion", fusion or "single")
-    return issubclass(kind, Estimator) and not {target.kind for target in targets} <= kind.kinds
-
-
-def card_of(dataset):
-    return registry.load_plugin("dataset", dataset).card
+def card_of(request, dataset):
+    """The dataset's card; that of a corpus has the modalities of its folder."""
+    return find_source(dataset, request.data_root).card
 
 
 def one_folder(one, other):

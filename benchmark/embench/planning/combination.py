@@ -49,7 +49,9 @@ def check_combination(request: Request, protocol: Protocol, card: Card, device: 
     for step in method.pretraining:
         for source in step.sources:
             with refusals:
-                check_subjects(step, source, request.source, train_source, shared=source.same_folder(request.source))
+                refuse_test_subjects(
+                    step, source, request.source, train_source, shared=source.same_folder(request.source)
+                )
             _check_source(step, source, method, protocol, refusals)
     if train_source:
         wanted = targets if request.targets else ()
@@ -98,7 +100,7 @@ def check_target_kinds(method: Method, targets: Sequence[Target]) -> None:
 # Datasets of pretraining, and another training dataset.
 
 
-def check_subjects(
+def refuse_test_subjects(
     step: Pretraining, source: Source, tested: Source, train_source: Source | None, *, shared: bool
 ) -> None:
     """Raise UsageError if a source of a pretraining step contains test subjects. `shared`: True if the source and the
@@ -128,10 +130,10 @@ def _check_source(step: Pretraining, source: Source, method: Method, protocol: P
         _check_modalities(
             card, method.find_trained_modalities(step), f"{step.part.short} would learn from", step.option, refusals
         )
-        check_labels(step, source, card)
+        check_source_labels(step, source, card)
 
 
-def check_labels(step: Pretraining, source: Source, card: Card) -> None:
+def check_source_labels(step: Pretraining, source: Source, card: Card) -> None:
     """Raise UsageError if a pretraining step learns from labels and its source has none."""
     if step.labels == "source" and not card.targets:
         raise UsageError(

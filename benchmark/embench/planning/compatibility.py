@@ -40,17 +40,19 @@ def check_parts(method: Method, kind: type[Any] | None, card: Card, protocol: Pr
         card: card of the dataset. Modalities and channels that it lacks are not compared with it."""
     for m, part in method.encoders.items():
         with refusals:
-            check_modality(m, part)
+            _check_modality(m, part)
             if all(p in card.modalities and c in (None, *card.modalities[p].channels) for p, c in parse_modality(m)):
                 check_input(m, part, card, protocol)
     if kind is not None and issubclass(kind, Fusion):
         with refusals:
             _check_arity(method, kind)
-    for step in method.pretraining:
-        _check_pretraining(method, step, kind, refusals)
+    _check_pretrained_encoders(method, refusals)
+    for step in method.pretraining if kind is not None else ():
+        with refusals:
+            _check_pretrained_fusion(method, step, kind)
 
 
-def check_modality(m: str, part: Part) -> None:
+def _check_modality(m: str, part: Part) -> None:
     """Check that an encoder reads a modality. Raises UsageError."""
     encoder: type[Encoder] = registry.load_plugin("encoder", part.name)
     missing = [p for p in split_modality(m) if registry.known_as(encoder.accepts, p) is None]
@@ -133,41 +135,43 @@ CAPABILITIES: Mapping[str, str] = {
 """Capability or input that a pretrainer requires -> words for messages, after "an encoder that" or "a fusion that"."""
 
 
-def _check_pretraining(method: Method, step: Pretraining, fusion: type[Any] | None, refusals: Refusals) -> None:
-    """Check that a pretrainer fits the encoders and the fusion. Faults are added to `refusals`."""
-    pretrainer: type[Pretrainer] = registry.load_plugin("pretrainer", step.part.name)
-    unfit: dict[tuple[str, str], list[str]] = {}
-    for m in method.find_trained_modalities(step):
-        part = method.encoders[m]
-        if what := _find_missing(pretrainer, registry.load_plugin("encoder", part.name)(part.recipe)):
-            unfit.setdefault((part.short, what), []).append(m)
-    for (encoder, what), modalities in unfit.items():
-        kind = registry.load_plugin("encoder", method.encoders[modalities[0]].name)
-        recipe = method.encoders[modalities[0]].recipe
-        others = [name for name, other in _load_plugins("pretrainer") if not _find_missing(other, kind(recipe))]
+def _check_pretrained_encoders(method: Method, refusals: Refusals) -> None:
+    """Check that pretrainers fit the encoders that they train. Faults are added to `refusals`, one for each pretrainer
+    and encoder."""
+    unfit: dict[tuple[type[Pretrainer], str, str, str], list[str]] = {}
+    for step in method.pretraining:
+        pretrainer = registry.load_plugin("pretrainer", step.part.name)
+        for m in method.find_trained_modalities(step):
+            if what := _find_missing(pretrainer, load_encoder(method.encoders[m])):
+                unfit.setdefault((pretrainer, step.part.short, method.encoders[m].short, what), []).append(m)
+    for (pretrainer, option, encoder, what), modalities in unfit.items():
+        instance, read = load_encoder(method.encoders[modalities[0]]), " and ".join(modalities)
+        others = [name for name, kind in _load_plugins("pretrainer") if not _find_missing(kind, instance)]
         with refusals:
             raise UsageError(
-                f"pretrainer {step.part.short} requires an encoder that {what}, and {encoder} is not one",
-                where=f"--pretrainer {step.part.short}, modality {' and '.join(modalities)}",
-                expected=_format_offer(
-                    f"an encoder of {' and '.join(modalities)}", _find_encoders(pretrainer, modalities, method.preset)
-                ),
+                f"pretrainer {option} requires an encoder that {what}, and {encoder} is not one",
+                where=f"--pretrainer {option}, modality {read}",
+                expected=_format_offer(f"an encoder of {read}", _find_encoders(pretrainer, modalities, method.preset)),
                 hint=f"pretrainers for {encoder}: {', '.join(others)}" if others else "use no --pretrainer",
             )
-    with refusals:
-        if fusion is not None and (needed := _find_missing_in(pretrainer, fusion)):
-            raise UsageError(
-                f"pretrainer {step.part.short} trains the complete model and requires a fusion that {needed}, and "
-                f"{method.fusion.short} is not one",
-                where=f"--fusion {method.fusion.short}",
-                expected=_format_offer("a fusion", _find_fusions(pretrainer, len(method.modalities))),
-            )
-        if method.inputs == "features":
-            raise UsageError(
-                f"{method.fusion.short} is fitted on features, and pretraining does not change them",
-                where=f"--pretrainer {step.part.short}",
-                hint="use no --pretrainer, or an --encoder that is a network",
-            )
+
+
+def _check_pretrained_fusion(method: Method, step: Pretraining, fusion: type[Any]) -> None:
+    """Check that a pretrainer fits the fusion. Raises UsageError."""
+    pretrainer: type[Pretrainer] = registry.load_plugin("pretrainer", step.part.name)
+    if needed := _find_missing_in(pretrainer, fusion):
+        raise UsageError(
+            f"pretrainer {step.part.short} trains the complete model and requires a fusion that {needed}, and "
+            f"{method.fusion.short} is not one",
+            where=f"--fusion {method.fusion.short}",
+            expected=_format_offer("a fusion", _find_fusions(pretrainer, len(method.modalities))),
+        )
+    if method.inputs == "features":
+        raise UsageError(
+            f"{method.fusion.short} is fitted on features, and pretraining does not change them",
+            where=f"--pretrainer {step.part.short}",
+            hint="use no --pretrainer, or an --encoder that is a network",
+        )
 
 
 def _find_missing(pretrainer: type[Pretrainer], encoder: Encoder) -> str | None:
@@ -237,7 +241,7 @@ FusionSupport = Literal["yes", "hidden", "-"]
 @dataclass(frozen=True)
 class DatasetFit:
     """What fits a dataset. `readers`: modality -> encoders that read its channels at the usual rate of 128 Hz.
-    `targets`: kinds of its default targets; empty for a dataset without labels, which is for pretraining only."""
+    `targets`: kinds of its default targets."""
 
     readers: Mapping[str, tuple[str, ...]]
     targets: tuple[str, ...]
@@ -248,7 +252,8 @@ class Matrix:
     """Compatible combinations of all plugins that can be loaded, by name.
 
     Args:
-        datasets: dataset -> the encoders and targets that fit it.
+        datasets: dataset -> the encoders and targets that fit it. A user's own recordings are not included, since their
+            channels and labels are not known.
         reads: encoder -> its modalities. `features`: the encoders that compute features for estimators.
         sizes: fusion -> the number of modalities that it takes, in words.
         predicts: fusion -> the kinds of targets that it predicts.
@@ -273,7 +278,7 @@ class Matrix:
         """Return True if an encoder reads a modality of a dataset, and the fusion predicts the dataset's default
         targets."""
         found = self.datasets[dataset]
-        predicted = bool(found.targets) and set(found.targets) <= set(self.predicts[fusion])
+        predicted = set(found.targets) <= set(self.predicts[fusion])
         return encoder in found.readers.get(modality, ()) and predicted
 
     def tables(self) -> list[tuple[str, list[str], list[list[str]]]]:
@@ -316,7 +321,7 @@ def matrix() -> Matrix:
     )
     modalities = [m.name for m in registry.modalities()]
     return Matrix(
-        {name: _fit_dataset(cls.card, encoders) for name, cls in datasets.items()},
+        {name: _fit_dataset(cls.card, encoders) for name, cls in datasets.items() if cls.card.targets},
         {n: tuple(m for m in modalities if registry.known_as(cls.accepts, m)) for n, cls in encoders.items()},
         tuple(name for name, cls in encoders.items() if "features" in cls.offers),
         {name: _format_arity(fusion) for name, fusion in fusions.items()},
@@ -339,7 +344,7 @@ def _fit_dataset(card: Card, encoders: Mapping[str, type[Encoder]]) -> DatasetFi
     def reads(m: str, name: str, encoder: type[Encoder]) -> bool:
         part = Part(registry.find("encoder", name).full_name, "", _get_small(encoder).apply_dataset(card.name))
         try:
-            check_modality(m, part)
+            _check_modality(m, part)
             check_input(m, part, card, protocol)
         except UsageError:
             return False

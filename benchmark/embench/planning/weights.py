@@ -32,7 +32,12 @@ from embench.files import sha256
 from embench.interfaces.dataset import Card
 from embench.interfaces.pretraining_data import DataUse, PretrainingData
 from embench.interfaces.recording import split_modality
-from embench.planning.combination import check_labels, check_subjects, check_training_dataset, is_same_target
+from embench.planning.combination import (
+    check_source_labels,
+    refuse_test_subjects,
+    check_training_dataset,
+    is_same_target,
+)
 from embench.planning.graph import make_source_spec
 from embench.planning.method import choose_modalities
 from embench.planning.parts import FUSION, Method, Origin, Pretraining
@@ -391,7 +396,7 @@ def sources(
     for step in method.pretraining:
         for source in step.sources:
             relevant = step.labels == "source" or len(step.sources) + step.own > 1
-            check_subjects(step, source, tested, train_source, shared=relevant and source.shares_files(tested))
+            refuse_test_subjects(step, source, tested, train_source, shared=relevant and source.shares_files(tested))
             wanted = [target.name for target in test.targets]
             origin = (source, step.labels)
             if origin in found:  # of a step on other modalities
@@ -415,7 +420,7 @@ def load_source(
     _check_source(step, method, store, card)
     if step.labels == "none":
         return unlabelled_cohort(store, card, protocol)
-    check_labels(step, source, card)
+    check_source_labels(step, source, card)
     common = [target.name for target in card.targets if target.name in wanted]
     rules = protocol.without_calibration()
     return build_cohort(store, card, choose_targets(card, ",".join(common) or None), method.modalities, rules)
