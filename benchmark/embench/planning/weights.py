@@ -34,9 +34,9 @@ from embench.interfaces.pretraining_data import DataUse, PretrainingData
 from embench.interfaces.recording import split_modality
 from embench.planning.combination import (
     check_source_labels,
-    refuse_test_subjects,
     check_training_dataset,
     is_same_target,
+    refuse_test_subjects,
 )
 from embench.planning.graph import make_source_spec
 from embench.planning.method import choose_modalities
