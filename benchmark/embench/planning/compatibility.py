@@ -43,11 +43,13 @@ def check_parts(method: Method, kind: type[Any] | None, card: Card, protocol: Pr
             _check_modality(m, part)
             if all(p in card.modalities and c in (None, *card.modalities[p].channels) for p, c in parse_modality(m)):
                 check_input(m, part, card, protocol)
-    if kind is not None and issubclass(kind, Fusion):
+    _check_pretrained_encoders(method, refusals)
+    if kind is None:
+        return
+    if issubclass(kind, Fusion):
         with refusals:
             _check_arity(method, kind)
-    _check_pretrained_encoders(method, refusals)
-    for step in method.pretraining if kind is not None else ():
+    for step in method.pretraining:
         with refusals:
             _check_pretrained_fusion(method, step, kind)
 
