@@ -285,7 +285,7 @@ class Matrix:
 
     def tables(self) -> list[tuple[str, list[str], list[list[str]]]]:
         """Return (title, head, rows) of each table: datasets, encoders of each modality, modalities of encoders,
-        pretrainers of encoders and of fusions."""
+        pretrainers of encoders, fusions, and pretrainers of fusions."""
         pretrainers = list(next(iter(self.under.values()), ()))
         readers: dict[tuple[str, str], list[str]] = {}
         for name, fit in self.datasets.items():
@@ -295,17 +295,15 @@ class Matrix:
         datasets = [[n, " ".join(fit.readers), _format_kinds(fit.targets)] for n, fit in self.datasets.items()]
         modalities = [[name, " ".join(read)] for name, read in self.reads.items()]
         trained = [[name, *("yes" if p in those else "-" for p in pretrainers)] for name, those in self.trains.items()]
-        under = [
-            [name, self.sizes[name], _format_kinds(self.predicts[name]), *verdicts.values()]
-            for name, verdicts in self.under.items()
-        ]
-        head = ["fusion", "modalities", "predicts", *pretrainers]
+        taken = [[name, size, _format_kinds(self.predicts[name])] for name, size in self.sizes.items()]
+        under = [[name, *verdicts.values()] for name, verdicts in self.under.items()]
         return [
             ("modalities and default targets of datasets", ["dataset", "modalities", "targets"], datasets),
             ("encoders that read a modality of a dataset", ["modality", "datasets", "encoders"], read_by),
             ("modalities that encoders read", ["encoder", "modalities"], modalities),
             ("encoders that a pretrainer can train", ["encoder", *pretrainers], trained),
-            ("fusions and estimators that a pretrainer supports", head, under),
+            ("modalities and targets of fusions and estimators", ["fusion", "modalities", "targets"], taken),
+            ("fusions and estimators that a pretrainer supports", ["fusion", *pretrainers], under),
         ]
 
 
