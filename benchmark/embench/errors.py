@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from types import TracebackType
+from typing import Any, NamedTuple, Self
 
 
 class EmbenchError(Exception):
@@ -15,6 +16,7 @@ class EmbenchError(Exception):
         where: the file, field, plugin or option with the fault.
         expected: what should have been there.
         hint: what to do next, ideally a command.
+        faults: the errors that this one joins, see `Refusals`.
 
     >>> print(DataError("no recordings", where="data/wesad", hint="embench data fetch wesad"))
     no recordings
@@ -25,12 +27,24 @@ class EmbenchError(Exception):
     exit_code = 70
     label = "internal error"
 
-    def __init__(self, what: str, *, where: str | None = None, expected: str | None = None, hint: str | None = None):
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: str | None = None,
+        expected: str | None = None,
+        hint: str | None = None,
+        faults: Sequence[EmbenchError] = (),
+    ):
         self.what, self.where, self.expected, self.hint = what, where, expected, hint
+        self.faults = tuple(faults)
         super().__init__(what)
 
     def __str__(self) -> str:
         lines = [self.what]
+        if self.faults:
+            lines = [f"{len(self.faults)} faults"]
+            lines += [f"  {k}. " + str(fault).replace("\n", "\n   ") for k, fault in enumerate(self.faults, 1)]
         if self.where:
             lines.append(f"  where: {self.where}")
         if self.expected:
@@ -40,7 +54,8 @@ class EmbenchError(Exception):
         return "\n".join(lines)
 
     def __reduce__(self) -> tuple[object, ...]:  # survives the trip back from a worker process
-        return partial(type(self), self.what, where=self.where, expected=self.expected, hint=self.hint), ()
+        named = {name: getattr(self, name) for name in ("where", "expected", "hint", "faults")}
+        return partial(type(self), self.what, **named), ()
 
 
 class CheckFailed(EmbenchError):
@@ -55,6 +70,45 @@ class UsageError(EmbenchError):
 
     exit_code = 2
     label = "wrong arguments"
+
+
+class Refusals:
+    """Wrong arguments, collected to be raised together. Each is raised inside the context.
+
+    >>> refusals = Refusals()
+    >>> with refusals:
+    ...     raise UsageError("deap has no modality `ecg`")
+    >>> with refusals:
+    ...     raise UsageError("fusion late takes at least 2 modalities, but the run has 1: ecg", where="--fusion")
+    >>> refusals.raise_all()
+    Traceback (most recent call last):
+    embench.errors.UsageError: 2 faults
+      1. deap has no modality `ecg`
+      2. fusion late takes at least 2 modalities, but the run has 1: ecg
+         where: --fusion
+      what to do: correct all of them; for what fits: embench list --matrix
+    """
+
+    def __init__(self) -> None:
+        self.found: list[EmbenchError] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, _: object, error: BaseException | None, __: TracebackType | None) -> bool:
+        if not isinstance(error, UsageError):
+            return False
+        self.found += error.faults or [error]
+        return True
+
+    def raise_all(self) -> None:
+        """Raise the only error, or a UsageError that joins all different ones. Return if there is none."""
+        faults = list({str(error): error for error in self.found}.values())
+        if len(faults) == 1:
+            raise faults[0]
+        if faults:
+            what = "; ".join(error.what for error in faults)
+            raise UsageError(what, hint="correct all of them; for what fits: embench list --matrix", faults=faults)
 
 
 class DataError(EmbenchError):

@@ -13,6 +13,7 @@ from typing import Any
 from embench import registry
 from embench.interfaces.fusion import Estimator
 from embench.interfaces.recording import MODALITIES
+from embench.planning.compatibility import CAPABILITIES
 
 from ..extras import FOUNDATION
 from . import made
@@ -51,21 +52,21 @@ def readable(encoder: str, dataset: str | None = None) -> tuple[str, ...]:
 
 
 def lacks(encoder: str, pretrainer: str) -> str | None:
-    """What a pretrainer needs of an encoder and does not find."""
+    """What a pretrainer needs of an encoder and does not find, in words."""
     wanted = load("pretrainer", pretrainer)
-    missing = sorted(wanted.needs_encoder - load("encoder", encoder).offers)
-    if missing:
-        return ", ".join(missing)
-    unread = wanted.needs_input and reads(encoder) not in wanted.needs_input
-    return f"input of kind {' or '.join(sorted(wanted.needs_input))}" if unread else None
+    missing = [CAPABILITIES[flag] for flag in sorted(wanted.needs_encoder - load("encoder", encoder).offers)]
+    if wanted.needs_input and reads(encoder) not in wanted.needs_input:
+        missing.append(" or ".join(CAPABILITIES[name] for name in sorted(wanted.needs_input)))
+    return " and ".join(missing) or None
 
 
 def lacks_fusion(fusion: str, pretrainer: str) -> str | None:
-    """What a pretrainer needs of a fusion and does not find."""
+    """What a pretrainer needs of a fusion and does not find, in words."""
     wanted, kind = load("pretrainer", pretrainer), load("fusion", fusion)
-    missing = sorted(wanted.needs_fusion - getattr(kind, "offers", frozenset()))
-    whole = wanted.scope == "model" and (issubclass(kind, Estimator) or kind.inputs != "tokens")
-    return ", ".join(missing) or ("a fusion trained end to end" if whole else None)
+    missing = [CAPABILITIES[flag] for flag in sorted(wanted.needs_fusion - getattr(kind, "offers", frozenset()))]
+    if wanted.scope == "model" and (issubclass(kind, Estimator) or kind.inputs != "tokens"):
+        missing.append("is trained end to end")
+    return " and ".join(missing) or None
 
 
 def takes(fusion: str, count: int) -> bool:

@@ -83,7 +83,11 @@ def test_wrong_arguments_end_with_2_and_the_nearest_right_name(shared, embench, 
 @pytest.mark.parametrize(
     ("encoder", "fusion", "text"),
     [
-        ("handcrafted", "late", "requires token_per_sample, but encoder handcrafted does not offer it"),
+        (
+            "handcrafted",
+            "late",
+            "requires an encoder that returns one token per sample and reads signals",
+        ),
         ("handcrafted", "logreg", "fitted on features, and pretraining does not change them"),
     ],
 )
@@ -91,6 +95,22 @@ def test_a_pretrainer_that_does_not_fit_names_what_is_missing(shared, embench, e
     done = embench(*shared.line("--fusion", fusion, "--pretrainer", "masked_value", encoder=encoder))
     assert done.code == 2
     assert text in done.err
+
+
+def test_wrong_words_and_parts_that_do_not_fit_are_named_together(shared, embench):
+    done = embench(*shared.line("--modalities", "ecg", "--target", "arousel", "--fusion", "late"))
+    assert done.code == 2
+    assert done.err.startswith("wrong arguments: 2 faults\n  1. tiny has no target `arousel`")
+    assert "\n  2. fusion late takes at least 2 modalities" in done.err
+    assert done.err.endswith("what to do: correct all of them; for what fits: embench list --matrix\n")
+
+
+@pytest.mark.parametrize("encoder", ["handcrafted", "unet_se"])
+def test_a_pulse_wave_at_a_rate_without_beats_is_refused_before_data_are_read(embench, tmp_path, encoder):
+    bench = Bench(tmp_path / "nothing", tmp_path / "runs")
+    options = ("--protocol", "wu2023", "--modalities", "ppg", "--encoder", encoder)
+    done = embench(*bench.line(*options, encoder=None, dataset="wesad"))
+    assert (done.code, "finds no heartbeats in ppg at 4 Hz" in done.err) == (2, True), done.err
 
 
 def test_an_encoder_that_does_not_read_a_modality():

@@ -1,6 +1,9 @@
 """Weights on the Hugging Face hub: no dry run asks for them, and a run says once that the hub does not answer."""
 
+import os
 import socket
+import subprocess
+import sys
 import time
 
 import pytest
@@ -69,3 +72,36 @@ def test_offline_ends_with_its_context(monkeypatch):
     with offline():
         pass
     assert constants.HF_HUB_OFFLINE
+
+
+BLOCKED = """
+import socket, sys, time
+
+def blocked(*_, **__):
+    print("NETWORK", file=sys.stderr)
+    raise OSError("no network")
+
+socket.getaddrinfo = socket.create_connection = socket.socket.connect = socket.socket.connect_ex = blocked
+import embench.planning.plan  # start-up: torch
+from embench.cli import main
+began = time.process_time()
+code = main(sys.argv[1:])
+print(code, time.process_time() - began)
+"""
+PAPER = "run --dataset amigos --modalities video --encoder videomae --protocol strizhkova2024 --recipe paper --dry-run"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("present", [True, False])
+def test_a_paper_that_needs_weights_is_refused_at_once_and_offline(root, tmp_path, present):
+    """Whether or not the data are there: one refusal, exit code 2, within 3 s of start-up, and nobody is asked."""
+    line = [*PAPER.split(), "--data-root", str(root if present else tmp_path / "none")]
+    clean = {name: value for name, value in os.environ.items() if not name.endswith("_OFFLINE")}
+    done = subprocess.run([sys.executable, "-c", BLOCKED, *line], capture_output=True, text=True, env=clean, check=True)
+    code, seconds = done.stdout.split()
+    assert (code, float(seconds) < 3) == ("2", True), (done.stdout, done.stderr)
+    first, *others = [text for text in done.stderr.splitlines() if not text.startswith("  ")]
+    assert first == "wrong arguments: the paper's VideoMAE starts from Kinetics-400, and no weights are named"
+    assert not others
+    assert "  what to do: --set encoder.build.weights=MCG-NJU/videomae-base@" in done.stderr
+    assert "  command: embench run --dataset amigos " in done.stderr

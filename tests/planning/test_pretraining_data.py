@@ -78,7 +78,7 @@ def test_weights_that_saw_the_test_subjects_are_refused_where_only_their_rest_ma
 
 
 def test_signals_that_cannot_be_read_are_refused_before_anything_is_computed(bench, file):
-    with pytest.raises(UsageError, match="no electrode Cz among left, right of eda at 8 Hz"):
+    with pytest.raises(UsageError, match="no electrode Cz among left, right of eda at 128 Hz"):
         bench.plan(**{**options(file, "Picky"), "modalities": "eda"})
     with pytest.raises(UsageError, match="no electrode Cz among right of eda"):
         bench.plan(**{**options(file, "Picky"), "modalities": "eda[right]"})

@@ -115,7 +115,7 @@ def test_pretraining_alone_decodes_what_it_reads(filmed, tmp_path):
         ({"modalities": "eda"}, "does not read eda"),
         ({"pretrainers": ("masked_value",)}, "masked_value requires"),
         ({"modalities": "eda+video", "encoders": (plugin("WatchAll"),)}, "no channels to join"),
-        ({"encoders": ("cnn_tf",), "modalities": "eda", "pretrainers": (plugin("Brightness"),)}, "clips"),
+        ({"encoders": ("cnn_tf",), "modalities": "eda", "pretrainers": (plugin("Brightness"),)}, "reads videos"),
     ],
 )
 def test_what_does_not_fit_is_refused_before_anything_is_trained(filmed, tmp_path, options, message):

@@ -45,7 +45,7 @@ def list_kinds(
         Argument(metavar="[KIND]", help=f"Kind: {', '.join(_KINDS)}."),
     ] = None,
     matrix: Annotated[
-        bool, Option("--matrix", help="Show the compatible modalities, encoders, pretrainers and fusions.")
+        bool, Option("--matrix", help="Show which datasets, encoders, pretrainers and fusions fit together.")
     ] = False,
     as_json: Json = False,
 ) -> None:

@@ -93,7 +93,7 @@ class Encoder(Personalised, ABC):
 
         Args:
             modality: its name in the run.
-            rate: rate in Hz in the release; NaN if it differs between recordings.
+            rate: rate in Hz at which the protocol prepares the signal.
 
         Raises:
             UsageError: names what is missing, such as electrodes."""

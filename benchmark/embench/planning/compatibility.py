@@ -14,135 +14,198 @@ from embench import registry
 from embench.data.cohort import Cohort
 from embench.engine.rows import load_encoder, require_view, view_length
 from embench.engine.stage import Part
-from embench.errors import PluginError, UsageError
+from embench.errors import PluginError, Refusals, UsageError
 from embench.interfaces.dataset import Card
 from embench.interfaces.encoder import Encoder
 from embench.interfaces.fusion import Estimator, Fusion
+from embench.interfaces.kinds import KINDS
 from embench.interfaces.pretrainer import Pretrainer
+from embench.interfaces.recipe import Recipe
 from embench.interfaces.recording import Signal, parse_modality, remove_channels, split_modality
 from embench.interfaces.units import View
 from embench.planning.parts import Method, Pretraining
+from embench.planning.request import Request
+from embench.protocols import Protocol, load_protocol
 from embench.registry.catalogue import is_object
+from embench.signals.preprocess import rate_after
 from embench.store import Store
 
 
-def check_parts(method: Method, kind: type[Any]) -> None:
-    """Check that encoders read their modalities, that the fusion accepts their number, and that pretrainers fit both.
-    Raises UsageError that names the missing capability and plugins that have it. `kind`: class of the fusion."""
+def check_parts(method: Method, kind: type[Any] | None, card: Card, protocol: Protocol, refusals: Refusals) -> None:
+    """Check that encoders read their modalities of the dataset, that the fusion accepts their number, and that
+    pretrainers fit both. Faults are added to `refusals`.
+
+    Args:
+        kind: class of the fusion; None if the run names none.
+        card: card of the dataset. Modalities and channels that it lacks are not compared with it."""
     for m, part in method.encoders.items():
-        encoder: type[Encoder] = registry.load_plugin("encoder", part.name)
-        missing = [p for p in split_modality(m) if registry.known_as(encoder.accepts, p) is None]
-        if missing:
-            readers = [name for name, kind in _load_plugins("encoder") if registry.known_as(kind.accepts, m)]
-            raise UsageError(
-                f"encoder {part.short} does not read {', '.join(missing)}",
-                where=f"modality {m}",
-                expected=f"one of {', '.join(sorted(encoder.accepts))}",
-                hint=f"encoders of {m}: {', '.join(readers)}" if readers else None,
-            )
-        if "+" in m and encoder(part.recipe).reads == "features" and "joined" not in encoder.offers:
-            raise UsageError(
-                f"encoder {part.short} computes features of single modalities, not of joined ones",
-                where=f"modality {m}",
-                expected="an encoder that reads signals or supports joined modalities",
-                hint=f"list the modalities separately: --modalities {m.replace('+', ',')}",
-            )
-        if "+" in m and "video" in split_modality(m):
-            raise UsageError(
-                "a video has no channels to join with other modalities",
-                where=f"modality {m}",
-                hint="use a fusion instead: --modalities " + m.replace("+", ","),
-            )
+        with refusals:
+            _check_modality(m, part)
+            if all(p in card.modalities and c in (None, *card.modalities[p].channels) for p, c in parse_modality(m)):
+                check_input(m, part, card, protocol)
+    _check_pretrained_encoders(method, refusals)
+    if kind is None:
+        return
     if issubclass(kind, Fusion):
-        n = len(method.modalities)
-        if not _accepts(kind, n):
-            span = _format_arity(kind)
-            others = [
-                name for name, other in _load_plugins("fusion") if issubclass(other, Fusion) and _accepts(other, n)
-            ]
-            raise UsageError(
-                f"fusion {method.fusion.short} takes {span} modalit{'y' if span == '1' else 'ies'}, but the run "
-                f"has {n}: {', '.join(method.modalities)}",
-                where="--fusion",
-                expected=_format_offer(f"for {n} modalities, a fusion", others),
-                hint="add modalities with --modalities, or choose another --fusion"
-                if n < kind.arity[0]
-                else f"choose one modality: --modalities {method.modalities[0]}",
-            )
+        with refusals:
+            _check_arity(method, kind)
     for step in method.pretraining:
-        _check_pretraining(method, step, kind)
+        with refusals:
+            _check_pretrained_fusion(method, step, kind)
 
 
-def check_inputs(method: Method, card: Card) -> None:
-    """Check that each encoder can read the dataset's channels of its modality. Raises UsageError otherwise."""
-    counts = {m: len(entry.channels) for m, entry in card.modalities.items()}
-    for m, part in method.encoders.items():
-        encoder: type[Encoder] = registry.load_plugin("encoder", part.name)
-        channels = tuple(
-            name
-            for single, channel in parse_modality(m)
-            for name in ((channel,) if channel else tuple(card.modalities[single].channels))
+def _check_modality(m: str, part: Part) -> None:
+    """Check that an encoder reads a modality. Raises UsageError."""
+    encoder: type[Encoder] = registry.load_plugin("encoder", part.name)
+    missing = [p for p in split_modality(m) if registry.known_as(encoder.accepts, p) is None]
+    if missing:
+        readers = [name for name, kind in _load_plugins("encoder") if registry.known_as(kind.accepts, m)]
+        raise UsageError(
+            f"encoder {part.short} does not read {', '.join(missing)}",
+            where=f"modality {m}",
+            expected=f"one of {', '.join(sorted(encoder.accepts))}",
+            hint=f"encoders of {m}: {', '.join(readers)}" if readers else None,
         )
-        if len(channels) < encoder.min_channels:
-            enough = [n for n in counts if counts[n] >= encoder.min_channels and registry.known_as(encoder.accepts, n)]
+    if "+" in m and encoder(part.recipe).reads == "features" and "joined" not in encoder.offers:
+        raise UsageError(
+            f"encoder {part.short} computes features of single modalities, not of joined ones",
+            where=f"modality {m}",
+            expected="an encoder that reads signals or supports joined modalities",
+            hint=f"list the modalities separately: --modalities {m.replace('+', ',')}",
+        )
+    if "+" in m and "video" in split_modality(m):
+        raise UsageError(
+            "a video has no channels to join with other modalities",
+            where=f"modality {m}",
+            hint="use a fusion instead: --modalities " + m.replace("+", ","),
+        )
+
+
+def check_input(m: str, part: Part, card: Card, protocol: Protocol) -> None:
+    """Check that an encoder can read the dataset's channels of a modality, at the protocol's rate. Raises UsageError
+    otherwise."""
+    encoder: type[Encoder] = registry.load_plugin("encoder", part.name)
+    channels = tuple(
+        name
+        for single, channel in parse_modality(m)
+        for name in ((channel,) if channel else tuple(card.modalities[single].channels))
+    )
+    if len(channels) < encoder.min_channels:
+        counts = {name: len(entry.channels) for name, entry in card.modalities.items()}
+        enough = [n for n in counts if counts[n] >= encoder.min_channels and registry.known_as(encoder.accepts, n)]
+        raise UsageError(
+            f"encoder {part.short} requires {encoder.min_channels} channels, but {m} of {card.name} has "
+            f"{len(channels)}",
+            where="--modalities",
+            expected=", ".join(enough)
+            or f"joined modalities with {encoder.min_channels} channels in total, such as ecg+eda",
+        )
+    rates = {
+        rate_after(single, protocol.rate_hz, registry.find_modality(single))
+        for single in split_modality(m)
+        if single != "video"
+    }
+    encoder(part.recipe).check_input(m, channels, rates.pop() if len(rates) == 1 else math.nan)
+
+
+def _check_arity(method: Method, fusion: type[Fusion]) -> None:
+    """Check that a fusion takes the number of modalities of the run. Raises UsageError."""
+    n = len(method.modalities)
+    if _accepts(fusion, n):
+        return
+    span = _format_arity(fusion)
+    others = [name for name, other in _load_plugins("fusion") if issubclass(other, Fusion) and _accepts(other, n)]
+    raise UsageError(
+        f"fusion {method.fusion.short} takes {span} modalit{'y' if span == '1' else 'ies'}, but the run "
+        f"has {n}: {', '.join(method.modalities)}",
+        where="--fusion",
+        expected=_format_offer(f"for {n} modalit{'y' if n == 1 else 'ies'}, a fusion", others),
+        hint="add modalities with --modalities, or choose another --fusion"
+        if n < fusion.arity[0]
+        else f"choose one modality: --modalities {method.modalities[0]}",
+    )
+
+
+CAPABILITIES: Mapping[str, str] = {
+    "token_per_sample": "returns one token per sample",
+    "masked_clips": "accepts videos with hidden parts",
+    "mixed_tokens": "mixes the tokens of all modalities",
+    "signal": "reads signals",
+    "features": "computes features",
+    "clips": "reads videos",
+}
+"""Capability or input that a pretrainer requires -> words for messages, after "an encoder that" or "a fusion that"."""
+
+
+def _check_pretrained_encoders(method: Method, refusals: Refusals) -> None:
+    """Check that pretrainers fit the encoders that they train. Faults are added to `refusals`, one for each pretrainer
+    and encoder."""
+    unfit: dict[tuple[type[Pretrainer], str, str, str], list[str]] = {}
+    for step in method.pretraining:
+        pretrainer = registry.load_plugin("pretrainer", step.part.name)
+        for m in method.find_trained_modalities(step):
+            if what := _find_missing(pretrainer, load_encoder(method.encoders[m])):
+                unfit.setdefault((pretrainer, step.part.short, method.encoders[m].short, what), []).append(m)
+    for (pretrainer, option, encoder, what), modalities in unfit.items():
+        instance, read = load_encoder(method.encoders[modalities[0]]), " and ".join(modalities)
+        others = [name for name, kind in _load_plugins("pretrainer") if not _find_missing(kind, instance)]
+        with refusals:
             raise UsageError(
-                f"encoder {part.short} requires {encoder.min_channels} channels, but {m} of {card.name} has "
-                f"{len(channels)}",
-                where="--modalities",
-                expected=", ".join(enough)
-                or f"joined modalities with {encoder.min_channels} channels in total, such as ecg+eda",
+                f"pretrainer {option} requires an encoder that {what}, and {encoder} is not one",
+                where=f"--pretrainer {option}, modality {read}",
+                expected=_format_offer(f"an encoder of {read}", _find_encoders(pretrainer, modalities, method.preset)),
+                hint=f"pretrainers for {encoder}: {', '.join(others)}" if others else "use no --pretrainer",
             )
-        rates = {card.modalities[part].rate for part in split_modality(m)}
-        encoder(part.recipe).check_input(m, channels, rates.pop() if len(rates) == 1 else math.nan)
 
 
-def _check_pretraining(method: Method, step: Pretraining, fusion: type[Any]) -> None:
-    """Check that a pretrainer fits the encoders and the fusion. Raises UsageError."""
+def _check_pretrained_fusion(method: Method, step: Pretraining, fusion: type[Any]) -> None:
+    """Check that a pretrainer fits the fusion. Raises UsageError."""
     pretrainer: type[Pretrainer] = registry.load_plugin("pretrainer", step.part.name)
+    if needed := _find_missing_in(pretrainer, fusion):
+        raise UsageError(
+            f"pretrainer {step.part.short} trains the complete model and requires a fusion that {needed}, and "
+            f"{method.fusion.short} is not one",
+            where=f"--fusion {method.fusion.short}",
+            expected=_format_offer("a fusion", _find_fusions(pretrainer, len(method.modalities))),
+        )
     if method.inputs == "features":
         raise UsageError(
             f"{method.fusion.short} is fitted on features, and pretraining does not change them",
             where=f"--pretrainer {step.part.short}",
-        )
-    for m in method.find_trained_modalities(step):
-        instance: Encoder = registry.load_plugin("encoder", method.encoders[m].name)(method.encoders[m].recipe)
-        if what := _find_missing(pretrainer, instance):
-            raise UsageError(
-                f"pretrainer {step.part.short} requires {what}, but encoder {method.encoders[m].short} does not "
-                "offer it",
-                where=f"--pretrainer {step.part.short}, modality {m}",
-                expected=_format_offer(f"an encoder of {m}", _find_encoders(pretrainer, m, method.preset)),
-            )
-    if needed := _find_missing_in(pretrainer, fusion):
-        raise UsageError(
-            f"pretrainer {step.part.short} trains the complete model and requires {needed}",
-            where=f"--fusion {method.fusion.short}",
-            expected=_format_offer("a fusion", _find_fusions(pretrainer, len(method.modalities))),
+            hint="use no --pretrainer, or an --encoder that is a network",
         )
 
 
 def _find_missing(pretrainer: type[Pretrainer], encoder: Encoder) -> str | None:
     """Return in words what a pretrainer needs and an encoder lacks; None if nothing is missing."""
-    if missing := sorted(pretrainer.needs_encoder - encoder.offers):
-        return ", ".join(missing)
+    missing = _format_capabilities(pretrainer.needs_encoder - encoder.offers)
     reads = encoder.reads if encoder.reads in ("features", "clips") else "signal"
-    fine = not pretrainer.needs_input or reads in pretrainer.needs_input
-    return None if fine else f"input of kind {' or '.join(sorted(pretrainer.needs_input))}"
+    if pretrainer.needs_input and reads not in pretrainer.needs_input:
+        missing.append(" or ".join(_format_capabilities(pretrainer.needs_input)))
+    return " and ".join(missing) or None
 
 
 def _find_missing_in(pretrainer: type[Pretrainer], fusion: type[Any]) -> str | None:
     """Return in words what a pretrainer needs and a fusion (or estimator) lacks; None if nothing is missing."""
-    if missing := sorted(pretrainer.needs_fusion - getattr(fusion, "offers", frozenset())):
-        return ", ".join(missing)
-    end_to_end = getattr(fusion, "inputs", None) == "tokens"
-    return None if pretrainer.scope != "model" or end_to_end else "a fusion trained end to end"
+    missing = _format_capabilities(pretrainer.needs_fusion - getattr(fusion, "offers", frozenset()))
+    if pretrainer.scope == "model" and getattr(fusion, "inputs", None) != "tokens":
+        missing.append("is trained end to end")
+    return " and ".join(missing) or None
 
 
-def _find_encoders(pretrainer: type[Pretrainer], modality: str, preset: str) -> list[str]:
-    """Return the encoders of a modality that a pretrainer can train."""
-    found = ((name, kind) for name, kind in _load_plugins("encoder") if registry.known_as(kind.accepts, modality))
+def _format_capabilities(names: Iterable[str]) -> list[str]:
+    """Return the words for capabilities. Those of other packages are in quotes, since embench has no words for them."""
+    return [CAPABILITIES.get(name, f"offers `{name}`") for name in sorted(names)]
+
+
+def _find_encoders(pretrainer: type[Pretrainer], modalities: Sequence[str], preset: str) -> list[str]:
+    """Return the encoders that read all these modalities and that a pretrainer can train."""
     return [
-        n for n, kind in found if preset in kind.recipes and not _find_missing(pretrainer, kind(kind.recipes[preset]))
+        name
+        for name, kind in _load_plugins("encoder")
+        if all(registry.known_as(kind.accepts, m) for m in modalities)
+        and preset in kind.recipes
+        and not _find_missing(pretrainer, kind(kind.recipes[preset]))
     ]
 
 
@@ -170,7 +233,7 @@ def _load_plugins(kind: str) -> Iterator[tuple[str, Any]]:
 
 def _format_offer(what: str, names: Sequence[str]) -> str:
     """Return the text on what is expected (`what`), with the `names` of plugins that would fit, if there are any."""
-    return f"{what} such as {', '.join(names)}" if names else f"{what}; none is installed"
+    return f"{what} such as {', '.join(names)}" if names else f"{what}; no installed one fits"
 
 
 FusionSupport = Literal["yes", "hidden", "-"]
@@ -178,18 +241,32 @@ FusionSupport = Literal["yes", "hidden", "-"]
 
 
 @dataclass(frozen=True)
+class DatasetFit:
+    """What fits a dataset. `readers`: modality -> encoders that read its channels at the usual rate of 128 Hz.
+    `targets`: kinds of its default targets."""
+
+    readers: Mapping[str, tuple[str, ...]]
+    targets: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Matrix:
     """Compatible combinations of all plugins that can be loaded, by name.
 
     Args:
+        datasets: dataset -> the encoders and targets that fit it. A user's own recordings are not included, since their
+            channels and labels are not known.
         reads: encoder -> its modalities. `features`: the encoders that compute features for estimators.
         sizes: fusion -> the number of modalities that it takes, in words.
+        predicts: fusion -> the kinds of targets that it predicts.
         trains: encoder -> the pretrainers that can train it (with its recipe `small`, if any).
         under: fusion -> pretrainer -> whether they fit."""
 
+    datasets: Mapping[str, DatasetFit]
     reads: Mapping[str, tuple[str, ...]]
     features: tuple[str, ...]
     sizes: Mapping[str, str]
+    predicts: Mapping[str, tuple[str, ...]]
     trains: Mapping[str, tuple[str, ...]]
     under: Mapping[str, Mapping[str, FusionSupport]]
 
@@ -199,16 +276,34 @@ class Matrix:
         fits = verdict == "yes" or (verdict == "hidden" and encoder not in self.features)
         return pretrainer in self.trains[encoder] and fits
 
+    def fits(self, dataset: str, modality: str, encoder: str, fusion: str) -> bool:
+        """Return True if an encoder reads a modality of a dataset, and the fusion predicts the dataset's default
+        targets."""
+        found = self.datasets[dataset]
+        predicted = set(found.targets) <= set(self.predicts[fusion])
+        return encoder in found.readers.get(modality, ()) and predicted
+
     def tables(self) -> list[tuple[str, list[str], list[list[str]]]]:
-        """Return (title, head, rows) of each table: modalities of encoders, pretrainers of encoders and of fusions."""
+        """Return (title, head, rows) of each table: datasets, encoders of each modality, modalities of encoders,
+        pretrainers of encoders, fusions, and pretrainers of fusions."""
         pretrainers = list(next(iter(self.under.values()), ()))
+        readers: dict[tuple[str, str], list[str]] = {}
+        for name, fit in self.datasets.items():
+            for m, encoders in fit.readers.items():
+                readers.setdefault((m, " ".join(encoders) or "-"), []).append(name)
+        read_by = [[m, " ".join(names), encoders] for (m, encoders), names in sorted(readers.items())]
+        datasets = [[n, " ".join(fit.readers), _format_kinds(fit.targets)] for n, fit in self.datasets.items()]
         modalities = [[name, " ".join(read)] for name, read in self.reads.items()]
         trained = [[name, *("yes" if p in those else "-" for p in pretrainers)] for name, those in self.trains.items()]
-        under = [[name, self.sizes[name], *verdicts.values()] for name, verdicts in self.under.items()]
+        taken = [[name, size, _format_kinds(self.predicts[name])] for name, size in self.sizes.items()]
+        under = [[name, *verdicts.values()] for name, verdicts in self.under.items()]
         return [
+            ("modalities and default targets of datasets", ["dataset", "modalities", "targets"], datasets),
+            ("encoders that read a modality of a dataset", ["modality", "datasets", "encoders"], read_by),
             ("modalities that encoders read", ["encoder", "modalities"], modalities),
             ("encoders that a pretrainer can train", ["encoder", *pretrainers], trained),
-            ("fusions and estimators that a pretrainer supports", ["fusion", "modalities", *pretrainers], under),
+            ("modalities and targets of fusions and estimators", ["fusion", "modalities", "targets"], taken),
+            ("fusions and estimators that a pretrainer supports", ["fusion", *pretrainers], under),
         ]
 
 
@@ -221,23 +316,53 @@ NOTE = (
 
 def matrix() -> Matrix:
     """Return the matrix of the installed plugins, by their declarations."""
-    encoders, pretrainers, fusions = (dict(_load_plugins(kind)) for kind in ("encoder", "pretrainer", "fusion"))
+    encoders, pretrainers, fusions, datasets = (
+        dict(_load_plugins(kind)) for kind in ("encoder", "pretrainer", "fusion", "dataset")
+    )
     modalities = [m.name for m in registry.modalities()]
     return Matrix(
+        {name: _fit_dataset(cls.card, encoders) for name, cls in datasets.items() if cls.card.targets},
         {n: tuple(m for m in modalities if registry.known_as(cls.accepts, m)) for n, cls in encoders.items()},
         tuple(name for name, cls in encoders.items() if "features" in cls.offers),
         {name: _format_arity(fusion) for name, fusion in fusions.items()},
         {
-            n: tuple(p for p, k in pretrainers.items() if not _find_missing(k, _make_small(cls)))
+            name: tuple(k for k in KINDS if not issubclass(fusion, Estimator) or k in fusion.kinds)
+            for name, fusion in fusions.items()
+        },
+        {
+            n: tuple(p for p, k in pretrainers.items() if not _find_missing(k, cls(_get_small(cls))))
             for n, cls in encoders.items()
         },
         {n: {p: _judge(kind, fusion) for p, kind in pretrainers.items()} for n, fusion in fusions.items()},
     )
 
 
-def _make_small(encoder: type[Encoder]) -> Encoder:
+def _fit_dataset(card: Card, encoders: Mapping[str, type[Encoder]]) -> DatasetFit:
+    """Return what fits the dataset of a card, among `encoders`."""
+    protocol = load_protocol(Request.protocol)
+
+    def reads(m: str, name: str, encoder: type[Encoder]) -> bool:
+        part = Part(registry.find("encoder", name).full_name, "", _get_small(encoder).apply_dataset(card.name))
+        try:
+            _check_modality(m, part)
+            check_input(m, part, card, protocol)
+        except UsageError:
+            return False
+        return True
+
+    names = card.default_targets or tuple(target.name for target in card.targets)
+    kinds = {target.kind for target in card.targets if target.name in names}
+    readers = {m: tuple(name for name, cls in encoders.items() if reads(m, name, cls)) for m in card.modalities}
+    return DatasetFit(readers, tuple(kind for kind in KINDS if kind in kinds))
+
+
+def _format_kinds(kinds: Sequence[str]) -> str:
+    return ", ".join(about.plural for kind, about in KINDS.items() if kind in kinds) or "-"
+
+
+def _get_small(encoder: type[Encoder]) -> Recipe:
     recipes = encoder.recipes
-    return encoder(recipes["small"] if "small" in recipes else next(iter(recipes.values())))
+    return recipes["small"] if "small" in recipes else next(iter(recipes.values()))
 
 
 def _judge(pretrainer: type[Pretrainer], fusion: type[Any]) -> FusionSupport:

@@ -12,17 +12,16 @@ from typing import Any
 from embench import registry
 from embench.data.find import Source, find_source, is_folder
 from embench.engine.stage import Part, plain_value
-from embench.errors import UsageError
+from embench.errors import Refusals, UsageError
 from embench.files import sha256
 from embench.interfaces.dataset import Card
 from embench.interfaces.encoder import Encoder
 from embench.interfaces.fusion import Estimator
 from embench.interfaces.recipe import PRESETS, Recipe
-from embench.interfaces.recording import parse_modality
+from embench.interfaces.recording import parse_modality, split_modality
 from embench.planning.compatibility import (
     TRAINING_FIELDS,
     check_adaptation,
-    check_inputs,
     check_parts,
     check_trained_by,
 )
@@ -53,31 +52,62 @@ def resolve_names(request: Request, card: Card, available: Sequence[str], device
         card: card of the dataset. `available`: its modalities. `device`: cpu, cuda or mps, for networks.
 
     Raises:
-        UsageError: a name is unknown, or parts do not fit; the error names what is missing.
+        UsageError: a name is unknown, or parts do not fit; the error names all faults.
         PluginError: a modality on the card has another definition than in the registry."""
+    refusals = Refusals()
+    method = read_method(request, card, available, device, refusals)
+    method = check_method(request, method, card, refusals)
+    refusals.raise_all()
+    # The modality of the queries comes first, and the others follow by name.
+    if method.query and method.modalities != (
+        ordered := (method.query, *sorted(set(method.modalities) - {method.query}))
+    ):
+        return resolve_names(replace(request, modalities=",".join(ordered)), card, available, device)
+    return method
+
+
+def read_method(request: Request, card: Card, available: Sequence[str], device: str, refusals: Refusals) -> Method:
+    """Return the method that a request names, whether or not its parts fit. Faults that do not prevent this are added
+    to `refusals`: a modality that the dataset lacks, a missing fusion (then the method has `single`), a wrong source.
+
+    Raises:
+        UsageError: a name is unknown, so parts cannot be compared; the error includes the faults in `refusals`."""
     registry.added_modalities(card, card.name)
-    if request.recipe and request.recipe not in PRESETS:
-        raise UsageError(
-            f"no recipe `{request.recipe}`",
-            where="--recipe",
-            expected=", ".join(PRESETS),
-            hint=did_you_mean(request.recipe, PRESETS),
-        )
-    modalities = choose_modalities(request, card, available)
-    names = assign(request.encoders, modalities, "encoder")
-    plugins = {name: registry.load_plugin("encoder", name) for name in names.values()}
-    fusion_name = request.fusion or ("single" if len(modalities) == 1 else None)
-    if fusion_name is None:
-        joined = "+".join(name for name in modalities if name != "video")
-        raise UsageError(
-            f"{len(modalities)} modalities ({', '.join(modalities)}) require a fusion, and none is named",
-            where="--fusion",
-            expected=f"one of {', '.join(name for name in registry.list_plugins('fusion') if name != 'single')}",
-            hint=f"for one network on all channels: --modalities {joined}",
-        )
+    wrong = Refusals()  # names without which there is no method to check
+    modalities: tuple[str, ...] = ()
+    with wrong:
+        modalities = _split_modalities(request, card, available)
+    known = {modality.name for modality in registry.modalities()}
+    with refusals if all(p in known for m in modalities for p in split_modality(m)) else wrong:
+        choose_modalities(request, card, available)
+    names: dict[str, str] = {}
+    with wrong:
+        names = assign(request.encoders, modalities, "encoder") if modalities else {}
+    fusion_name = request.fusion or "single"
+    with wrong:
+        if request.recipe and request.recipe not in PRESETS:
+            raise UsageError(
+                f"no recipe `{request.recipe}`",
+                where="--recipe",
+                expected=", ".join(PRESETS),
+                hint=did_you_mean(request.recipe, PRESETS),
+            )
+    named = [("encoder", name) for name in names.values()] + [("fusion", fusion_name)]
+    for part in named:
+        with wrong:
+            registry.load_plugin(*part)
+    for text in request.pretrainers:
+        with wrong:
+            registry.load_plugin("pretrainer", read_pretrainer(text)[1])
+    if wrong.found:
+        refusals.found += wrong.found
+        refusals.raise_all()
+    with refusals:
+        _check_named(request, modalities)
+    plugins = [registry.load_plugin("encoder", name) for name in names.values()]
     kind = registry.load_plugin("fusion", fusion_name)
     joins: Any = "estimator" if issubclass(kind, Estimator) else kind.inputs
-    has_features = all("features" in plugin.offers for plugin in plugins.values())
+    has_features = all("features" in plugin.offers for plugin in plugins)
     inputs: Any = "hidden" if joins == "hidden" else "tokens"
     if joins == "estimator":
         inputs = kind.reads if kind.reads == "decisions" or has_features else "hidden"
@@ -85,41 +115,73 @@ def resolve_names(request: Request, card: Card, available: Sequence[str], device
     preset = request.recipe or ("paper" if device == "cuda" else "small")
     encoders = {m: _load_part("encoder", names[m], preset, card.name) for m in modalities}
     fusion = _load_part("fusion", fusion_name, preset, card.name)
-    steps = tuple(s for text in request.pretrainers for s in _plan_steps(text, modalities, preset, card.name, request))
-    method = Method(modalities, encoders, fusion, joins, inputs, steps, preset, device)
-    method = apply_settings(method, request.settings)
-    check_parts(method, kind)
-    check_inputs(method, card)
-    check_adaptation(method, request.settings)
-    check_trained_by(method, request.settings)
-    # The modality of the queries comes first, and the others follow by name.
-    if method.query and modalities != (ordered := (method.query, *sorted(set(modalities) - {method.query}))):
-        return resolve_names(replace(request, modalities=",".join(ordered)), card, available, device)
+    steps: list[Pretraining] = []
+    for text in request.pretrainers:
+        with refusals:
+            steps += _plan_steps(text, modalities, preset, card.name, request, refusals)
+    return Method(modalities, encoders, fusion, joins, inputs, tuple(steps), preset, device)
+
+
+def check_method(request: Request, method: Method, card: Card, refusals: Refusals) -> Method:
+    """Check that the parts of a method fit, add all faults to `refusals`, and return the method with its settings."""
+    with refusals:
+        method = apply_settings(method, request.settings)
+    kind = registry.load_plugin("fusion", method.fusion.name)
+    named = request.fusion is not None or len(method.modalities) == 1
+    check_parts(method, kind if named else None, card, load_protocol(request.protocol), refusals)
+    with refusals:
+        check_adaptation(method, request.settings)
+    with refusals:
+        check_trained_by(method, request.settings)
     return method
 
 
+def _check_named(request: Request, modalities: Sequence[str]) -> None:
+    """Raise UsageError if there are several modalities and no fusion is named."""
+    if request.fusion is None and len(modalities) > 1:
+        joined = "+".join(name for name in modalities if name != "video")
+        raise UsageError(
+            f"{len(modalities)} modalities ({', '.join(modalities)}) require a fusion, and none is named",
+            where="--fusion",
+            expected=f"one of {', '.join(name for name in registry.list_plugins('fusion') if name != 'single')}",
+            hint=f"for one network on all channels: --modalities {joined}",
+        )
+
+
 def choose_modalities(request: Request, card: Card, available: Sequence[str]) -> tuple[str, ...]:
-    """Return the modalities of a request, by default the card's. Raises UsageError if one is not available."""
-    chosen = request.modalities.split(",") if request.modalities else list(card.default_modalities)
-    chosen = [m.strip() for m in chosen if m.strip()]
+    """Return the modalities of a request, by default the card's. Raises UsageError if any are not available."""
+    chosen, refusals = _split_modalities(request, card, available), Refusals()
     known = {modality.name for modality in registry.modalities()}
     for joined in chosen:
         for m, channel in _parse_modality(joined):
-            if m not in available:
-                raise UsageError(
-                    f"{card.name} has no modality `{m}`" + ("" if m in known else f"; `{m}` is not a known modality"),
-                    where="--modalities",
-                    expected=", ".join(available),
-                    hint=did_you_mean(m, list(available)),
-                )
-            channels = card.modalities[m].channels
-            if channel is not None and (channel not in channels or m == "video"):
-                raise UsageError(
-                    f"{card.name} has no channel `{channel}` of {m}",
-                    where=f"--modalities {joined}",
-                    expected=", ".join([m, *(f"{m}[{name}]" for name in channels if m != "video")]),
-                    hint=did_you_mean(channel, list(channels)),
-                )
+            with refusals:
+                if m not in available:
+                    raise UsageError(
+                        f"{card.name} has no modality `{m}`"
+                        + ("" if m in known else f"; `{m}` is not a known modality"),
+                        where="--modalities",
+                        expected=", ".join(available),
+                        hint=did_you_mean(m, list(available)),
+                    )
+                channels = card.modalities[m].channels
+                if channel is not None and (channel not in channels or m == "video"):
+                    raise UsageError(
+                        f"{card.name} has no channel `{channel}` of {m}",
+                        where=f"--modalities {joined}",
+                        expected=", ".join([m, *(f"{m}[{name}]" for name in channels if m != "video")]),
+                        hint=did_you_mean(channel, list(channels)),
+                    )
+    refusals.raise_all()
+    return chosen
+
+
+def _split_modalities(request: Request, card: Card, available: Sequence[str]) -> tuple[str, ...]:
+    """Return the modalities that a request names, by default the card's. Raises UsageError if there is none, or one is
+    malformed or named twice."""
+    chosen = request.modalities.split(",") if request.modalities else list(card.default_modalities)
+    chosen = [m.strip() for m in chosen if m.strip()]
+    for joined in chosen:
+        _parse_modality(joined)
     if not chosen:
         raise UsageError("no modality", where=f"--modalities {request.modalities}", expected=", ".join(available))
     if twice := [m for m, count in Counter(chosen).items() if count > 1]:
@@ -172,8 +234,11 @@ def read_pretrainer(text: str) -> tuple[str | None, str, str | None]:
     return found[1], found[2], found[3]
 
 
-def _plan_steps(text: str, modalities: Sequence[str], preset: str, dataset: str, request: Request) -> list[Pretraining]:
-    """Return the pretraining steps of one value of `--pretrainer`: one per modality, or one for the whole model."""
+def _plan_steps(
+    text: str, modalities: Sequence[str], preset: str, dataset: str, request: Request, refusals: Refusals
+) -> list[Pretraining]:
+    """Return the pretraining steps of one value of `--pretrainer`: one per modality, or one for the whole model. Faults
+    of its sources are added to `refusals`."""
     modality, name, source = read_pretrainer(text)
     if modality and modality not in modalities:
         raise UsageError(
@@ -183,21 +248,25 @@ def _plan_steps(text: str, modalities: Sequence[str], preset: str, dataset: str,
         )
     part = _load_part("pretrainer", name, preset, dataset)
     pretrainer = registry.load_plugin("pretrainer", name)
-    if pretrainer.labels == "source" and source is None:
-        raise UsageError(
-            f"{name} learns from the labels of another dataset, and no dataset is named",
-            where=f"--pretrainer {text}",
-            expected=f"--pretrainer {text}:DATASET, such as {text}:{_suggest_dataset(dataset)}",
-            hint="embench list dataset",
-        )
     trained = [None] if pretrainer.scope == "model" else [modality] if modality else list(modalities)
-    sources, own = _find_sources(text, source, request) if source else ((), True)
-    if pretrainer.labels == "source" and len(sources) + own > 1:
-        raise UsageError(
-            f"{name} learns from the labels of one dataset, but {source} names several",
-            where=f"--pretrainer {text}",
-            expected="one dataset, or a pretrainer without labels",
-        )
+    sources: tuple[Source, ...] = ()
+    own = source is None
+    with refusals:
+        if pretrainer.labels == "source" and source is None:
+            raise UsageError(
+                f"{name} learns from the labels of another dataset, and no dataset is named",
+                where=f"--pretrainer {text}",
+                expected=f"--pretrainer {text}:DATASET, such as {text}:{_suggest_dataset(dataset)}",
+                hint="embench list dataset",
+            )
+        if source:
+            sources, own = _find_sources(text, source, request)
+        if pretrainer.labels == "source" and len(sources) + own > 1:
+            raise UsageError(
+                f"{name} learns from the labels of one dataset, but {source} names several",
+                where=f"--pretrainer {text}",
+                expected="one dataset, or a pretrainer without labels",
+            )
     option = f"--pretrainer {name}" + (f":{source}" if source else "")
     return [Pretraining(part, m, sources, own, pretrainer.labels, option) for m in trained]
 

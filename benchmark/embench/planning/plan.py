@@ -26,15 +26,14 @@ from embench.engine.feed import Data
 from embench.engine.loop import count_flops, make_optimiser
 from embench.engine.rows import build_grid
 from embench.engine.stage import FitParams, Folder, PretrainParams, Stage
-from embench.errors import DataError, UsageError
+from embench.errors import DataError, Refusals, UsageError
 from embench.files import cached_call, digest, snapshot
 from embench.interfaces.dataset import Card
 from embench.interfaces.encoder import Encoder
-from embench.interfaces.kinds import KINDS
 from embench.interfaces.metric import Undefined
-from embench.interfaces.units import Target
 from embench.nn import Model
 from embench.planning import weights
+from embench.planning.combination import check_combination
 from embench.planning.compatibility import check_views, list_inputs
 from embench.planning.graph import Builder, Graph, Setting, locate_data, stage_folder
 from embench.planning.method import (
@@ -43,7 +42,6 @@ from embench.planning.method import (
     pin_assets,
     replace_paths,
     resolve_method,
-    resolve_names,
 )
 from embench.planning.parts import (
     FUSION,
@@ -569,18 +567,20 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
         CheckFailed: the split is not what the protocol declares."""
     device = machine.resolve_device(request.device)
     source, train_source = request.source, request.train_source
-    request, protocol, card = resolve_rules(request)
-    calibration_data = parse_given(request, protocol)
-    # Wrong names are reported before reading data, which may take long.
+    refusals = Refusals()
+    request, protocol, card = _resolve_rules(request, refusals)
+    calibration_data = None
+    with refusals:
+        calibration_data = parse_given(request, protocol)
+    # Wrong names and combinations are reported before reading data, which may take long.
+    method = check_combination(request, protocol, card, device, refusals)
+    pin_assets(check_data_present(method, source, train_source))
     targets = choose_targets(card, request.targets)
-    pin_assets(check_data_present(resolve_names(request, card, list(card.modalities), device), source, train_source))
 
     workers = request.workers or default_workers({"cpu"})
     on_step = throttle_progress(f"preparing {card.name}", progress)
     store = source.prepared(protocol, workers, on_step)
     method = resolve_method(request, card, list(store.modalities), device)
-    if method.joins == "estimator":
-        check_target_kinds(method, targets)
     test = build_cohort(store, card, targets, method.modalities, protocol)
     request = _add_seeds(request, protocol, method, test)
     if calibration_data is not None and test.slices is not None:
@@ -588,7 +588,6 @@ def make(request: Request, progress: EventCallback | None = None) -> Plan:
     check_losses(method, targets, request.settings, test)
     fit = trained_on(train_source, source, method, protocol, test, workers) if train_source else test
     source_cohorts = sources(source, train_source, method, protocol, test, workers)
-    weights.check_used(request, method)
     cohorts = tuple({c.store.key: c for c in (test, fit, *source_cohorts.values())}.values())
     _check_videos(cohorts, method)
     start = None if request.pretrained == RANDOM else request.pretrained
@@ -664,18 +663,30 @@ def resolve_rules(request: Request) -> tuple[Request, Protocol, Card]:
     """Return the request with resolved defaults, its protocol with the requested lag, and the card under this protocol.
     If there is a training dataset, the defaults are those that both datasets share. Under `--pretrained random`,
     weights are removed from the request. Raises UsageError if names do not fit."""
+    refusals = Refusals()
+    resolved = _resolve_rules(request, refusals)
+    refusals.raise_all()
+    return resolved
+
+
+def _resolve_rules(request: Request, refusals: Refusals) -> tuple[Request, Protocol, Card]:
+    """Return what `resolve_rules` returns. Faults that leave other parts of the request to check are added to
+    `refusals`."""
     protocol, dataset_card = load_protocol(request.protocol), request.source.card
     if (normalise := find_normalisation(request.settings)) is not None:
         protocol = protocol.normalised(normalise)
     card = card_for_protocol(protocol, dataset_card)
-    if train_source := request.train_source:
-        request = share_defaults(request, train_source, protocol, card)
-    if request.pretrained == RANDOM:
-        request = weights.randomise_weights(request, card)
+    with refusals:
+        if train_source := request.train_source:
+            request = share_defaults(request, train_source, protocol, card, refusals)
+    with refusals:
+        if request.pretrained == RANDOM:
+            request = weights.randomise_weights(request, card)
     lag_s = request.lag_s
-    if lag_s is not None and any(target.rule.lag_s != lag_s for target in choose_targets(card, request.targets)):
-        protocol = protocol.at_lag(lag_s)
-        card = card_for_protocol(protocol, dataset_card)
+    with refusals:
+        if lag_s is not None and any(target.rule.lag_s != lag_s for target in choose_targets(card, request.targets)):
+            protocol = protocol.at_lag(lag_s)
+            card = card_for_protocol(protocol, dataset_card)
     return request, protocol, card
 
 
@@ -731,23 +742,6 @@ def list_clip_encoders(cohort: Cohort, method: Method) -> Iterator[tuple[str, En
         encoder = registry.load_plugin("encoder", part.name)(part.recipe)
         if encoder.reads == "clips" and m in cohort.store.modalities:
             yield m, encoder
-
-
-def check_target_kinds(method: Method, targets: Sequence[Target]) -> None:
-    """Refuse targets whose kind the method's estimator does not predict, or that the estimator itself refuses."""
-    plugin = registry.load_plugin("fusion", method.fusion.name)
-    kinds = plugin.kinds
-    if unfit := [t for t in targets if t.kind not in kinds]:
-        fitting = [t.name for t in targets if t.kind in kinds]
-        usual = "logreg" if unfit[0].traits.has_classes else "ridge"
-        raise UsageError(
-            f"{method.fusion.short} cannot predict {unfit[0].traits.plural}, and {unfit[0].name} requires this",
-            where=f"--fusion {method.fusion.short}",
-            expected=f"targets of {' or '.join(about.plural for kind, about in KINDS.items() if kind in kinds)}",
-            hint=f"--target {','.join(fitting)}" if fitting else f"choose another fusion: --fusion {usual}",
-        )
-    for target in targets:
-        plugin(method.fusion.recipe, 0, target.kind, target.n, method.modalities)
 
 
 def _make_folds(protocol: Protocol, fit: Cohort, test: Cohort, seed: int) -> list[Fold]:

@@ -27,12 +27,17 @@ from embench.engine.network import (
     check_shapes,
 )
 from embench.engine.stage import Part
-from embench.errors import CheckFailed, DataError, UsageError
+from embench.errors import CheckFailed, DataError, Refusals, UsageError
 from embench.files import sha256
 from embench.interfaces.dataset import Card
 from embench.interfaces.pretraining_data import DataUse, PretrainingData
 from embench.interfaces.recording import split_modality
-from embench.interfaces.units import Target
+from embench.planning.combination import (
+    check_source_labels,
+    check_training_dataset,
+    is_same_target,
+    refuse_test_subjects,
+)
 from embench.planning.graph import make_source_spec
 from embench.planning.method import choose_modalities
 from embench.planning.parts import FUSION, Method, Origin, Pretraining
@@ -233,16 +238,6 @@ def _accepts_weights(encoder: str) -> bool:
     return any("weights" in recipe.build for recipe in registry.load_plugin("encoder", encoder).recipes.values())
 
 
-def check_used(request: Request, method: Method) -> None:
-    """Raise UsageError if the request names weights although its method trains no network that could use them."""
-    by_themselves = any("weights" in part.recipe.build for part in method.encoders.values())
-    if request.pretrained and method.inputs == "features" and not (request.pretrained == RANDOM and by_themselves):
-        raise UsageError(
-            f"{method.fusion.short} is fitted on features, and weights do not change them",
-            where=f"--pretrained {request.pretrained}",
-        )
-
-
 def list_data_seen(result: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the description of each dataset that a pretraining used, from the result of its stage."""
     return [result["manifest"], *result.get("beside", ())]
@@ -400,21 +395,8 @@ def sources(
     found: dict[Origin, Cohort] = {}
     for step in method.pretraining:
         for source in step.sources:
-            shared = (step.labels == "source" or len(step.sources) + step.own > 1) and source.shares_files(tested)
-            if step.labels == "source" and shared:
-                raise UsageError(
-                    f"{source.name} contains subjects of {test.card.name}, so the method would learn from test labels",
-                    where=step.option,
-                    expected="a dataset of other subjects",
-                )
-            if shared:
-                raise UsageError(
-                    f"{source.name} contains subjects of {tested.name}, so pretraining would include test subjects",
-                    where=step.option,
-                    expected=f"{tested.name} itself; each fold then uses its training subjects only"
-                    if train_source is None
-                    else "datasets of other subjects",
-                )
+            relevant = step.labels == "source" or len(step.sources) + step.own > 1
+            refuse_test_subjects(step, source, tested, train_source, shared=relevant and source.shares_files(tested))
             wanted = [target.name for target in test.targets]
             origin = (source, step.labels)
             if origin in found:  # of a step on other modalities
@@ -438,13 +420,7 @@ def load_source(
     _check_source(step, method, store, card)
     if step.labels == "none":
         return unlabelled_cohort(store, card, protocol)
-    if not card.targets:
-        raise UsageError(
-            f"{step.part.short} learns from labels, but {card.name} has none",
-            where=f"--pretrainer {step.part.short}:{source.name}",
-            expected="a dataset with targets",
-            hint="without labels: --pretrainer masked_value:" + source.name,
-        )
+    check_source_labels(step, source, card)
     common = [target.name for target in card.targets if target.name in wanted]
     rules = protocol.without_calibration()
     return build_cohort(store, card, choose_targets(card, ",".join(common) or None), method.modalities, rules)
@@ -456,11 +432,11 @@ def _check_source(step: Pretraining, method: Method, store: Store, card: Card) -
         _check_modality(store, card, m, f"{step.part.short} would learn from", step.option)
 
 
-def share_defaults(request: Request, train_source: Source, protocol: Protocol, card: Card) -> Request:
-    """Return the request with the modalities and targets that it leaves open: defaults that the two datasets share.
-
-    Raises:
-        UsageError: they share no default modality or no target."""
+def share_defaults(
+    request: Request, train_source: Source, protocol: Protocol, card: Card, refusals: Refusals
+) -> Request:
+    """Return the request with the modalities and targets that it leaves open: defaults that the two datasets share. If
+    they share no default modality or no target, the field stays open, and the fault is added to `refusals`."""
     other = card_for_protocol(protocol, train_source.card)
     modalities, names = request.modalities, request.targets
     if modalities is None:
@@ -473,18 +449,19 @@ def share_defaults(request: Request, train_source: Source, protocol: Protocol, c
         )
     if names is None:
         defaults = choose_targets(card, None)
-        names = ",".join(one.name for one in defaults if any(_is_same_target(one, two) for two in other.targets))
+        names = ",".join(one.name for one in defaults if any(is_same_target(one, two) for two in other.targets))
     for what, chosen, others in (
         ("modality with the same channels", modalities, list(other.modalities)),
         ("target of one kind", names, [t.name for t in other.targets]),
     ):
-        if not chosen:
-            raise UsageError(
-                f"{card.name} and {other.name} share no {what} among the defaults of {card.name}",
-                where=f"--train-dataset {request.train_dataset}",
-                expected=f"one of the {what}s of {other.name}: {', '.join(others)}",
-            )
-    return replace(request, modalities=modalities, targets=names)
+        with refusals:
+            if not chosen:
+                raise UsageError(
+                    f"{card.name} and {other.name} share no {what} among the defaults of {card.name}",
+                    where=f"--train-dataset {request.train_dataset}",
+                    expected=f"one of the {what}s of {other.name}: {', '.join(others) or 'none'}",
+                )
+    return replace(request, modalities=modalities or None, targets=names or None)
 
 
 def trained_on(
@@ -500,40 +477,15 @@ def trained_on(
         UsageError: the training dataset lacks a modality or target of the run, defines a target in another way, or
             contains test subjects; or the protocol does not allow another training dataset.
         DataError: the training data are missing or bad."""
+    refusals, shared = Refusals(), source.shares_files(test_source)
+    check_training_dataset(source, test.card, method, protocol, test.targets, refusals, shared=shared)
+    refusals.raise_all()
     where, card = f"--train-dataset {source.name}", card_for_protocol(protocol, source.card)
-    if fitted := [t.name for t in test.targets if t.rule.cut == "training_mean"]:
-        raise UsageError(
-            f"{protocol.name} derives the threshold of {', '.join(fitted)} from training labels of the same dataset",
-            where=where,
-            expected="a protocol with fixed thresholds, or no --train-dataset",
-        )
-    if protocol.split.by != "group":
-        raise UsageError(
-            f"{protocol.name} splits one dataset by {protocol.split.by}, but --train-dataset needs no split: all "
-            f"subjects of {card.name} train, and all subjects of {test.card.name} are tested",
-            where=where,
-            hint=f"--protocol {Request.protocol}",
-        )
-    if source.shares_files(test_source):
-        raise UsageError(
-            f"{card.name} contains subjects of the test dataset {test.card.name}, who would be in training and test",
-            where=where,
-            expected="a dataset of other subjects, or no --train-dataset",
-        )
     store = source.prepared(protocol, workers)
     for m, part in method.encoders.items():
         _check_modality(store, card, m, f"{part.short} would be trained on", where)
     targets = choose_targets(card, ",".join(t.name for t in test.targets))
-    fit = build_cohort(store, card, targets, method.modalities, protocol)
-    for tested, fitted_on in zip(test.targets, fit.targets, strict=True):
-        if not _is_same_target(tested, fitted_on):
-            ours, theirs = _describe_target(tested), _describe_target(fitted_on)
-            raise UsageError(
-                f"{tested.name} is {ours} in {test.card.name} but {theirs} in {card.name}",
-                where=where,
-                expected="targets of the same kind, and values on the same scale",
-            )
-    return fit
+    return build_cohort(store, card, targets, method.modalities, protocol)
 
 
 class _Step(NamedTuple):
@@ -677,19 +629,6 @@ def _find_card_channels(name: str, card: Card, modality: str) -> tuple[Channel, 
     return channels.find_channels(name, {m: entry.channels for m, entry in card.modalities.items()}, modality)
 
 
-def _is_same_target(one: Target, other: Target) -> bool:
-    """Return True if two targets have the same name, kind, number of classes and, if continuous, the same scale."""
-    same = (one.name, one.kind, one.n) == (other.name, other.kind, other.n)
-    return same and (one.traits.has_classes or one.scale == other.scale)
-
-
-def _describe_target(target: Target) -> str:
-    """Return the kind of a target in words, with the scale of a continuous target."""
-    words = target.traits.singular.format(n=target.n)
-    scale = None if target.traits.has_classes else target.scale
-    return f"{words} of {scale[0]:g} to {scale[1]:g}" if scale else words
-
-
 def check_rest_alone(protocol: Protocol, dataset: str, overlap: str, where: str) -> None:
     """Raise UsageError if pretraining used test subjects of whom the protocol allows only the resting period."""
     if protocol.normalise == "baseline" and overlap in ("unlabelled_target", "labelled_target"):
@@ -748,5 +687,7 @@ def _find_modalities(request: Request) -> tuple[str, ...]:
     """Return the modalities that a request's method reads, without reading data."""
     card = request.card
     if train_source := request.train_source:
-        request = share_defaults(request, train_source, load_protocol(request.protocol), card)
+        refusals = Refusals()
+        request = share_defaults(request, train_source, load_protocol(request.protocol), card, refusals)
+        refusals.raise_all()
     return choose_modalities(request, card, list(card.modalities))

@@ -63,8 +63,9 @@ def from_python(function: Callable[_P, _R]) -> Callable[_P, _R]:
         try:
             return function(*arguments, **named)
         except EmbenchError as error:
-            error.what = str(in_python(error.what))
-            error.where, error.expected, error.hint = map(in_python, (error.where, error.expected, error.hint))
+            for each in (error, *error.faults):
+                each.what = str(in_python(each.what))
+                each.where, each.expected, each.hint = map(in_python, (each.where, each.expected, each.hint))
             raise
         except KeyboardInterrupt:
             raise _make_interrupt() from None

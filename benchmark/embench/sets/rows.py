@@ -32,8 +32,8 @@ from embench.claims.page import (
 from embench.data.cohort import choose_targets
 from embench.data.find import find_source
 from embench.errors import EmbenchError, UsageError
+from embench.planning.combination import check_target_kinds
 from embench.planning.method import choose_modalities, read_pretrainer, resolve_method
-from embench.planning.plan import check_target_kinds
 from embench.planning.request import Request
 from embench.planning.tuning import Search
 from embench.registry.catalogue import display_name

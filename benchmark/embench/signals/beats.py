@@ -6,10 +6,24 @@ import warnings
 
 import numpy as np
 
+from embench.errors import UsageError
+
 SHORTEST_S = 2.0
 """Least length of a signal in s for the detection of peaks."""
 PULSE_HZ = 8.0
 """Upper edge in Hz of the band in which pulse waves are searched for beats."""
+
+
+def check_rate(modality: str, rate: float) -> None:
+    """Raise UsageError if a modality is an ECG or pulse wave whose `rate` in Hz is too low for finding beats."""
+    found = [m for m in ("ecg", "ppg") if m in modality.split("+")]
+    if found and rate <= 2 * PULSE_HZ:
+        raise UsageError(
+            f"the encoder finds no heartbeats in {' and '.join(found)} at {rate:g} Hz, the protocol's rate",
+            where=f"modality {modality}",
+            expected=f"more than {2 * PULSE_HZ:g} Hz",
+            hint="choose another --protocol, another --encoder, or other --modalities",
+        )
 
 
 def ecg_peaks(x: np.ndarray, rate: float) -> np.ndarray:

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from embench.errors import MachineError
+from embench.interfaces.encoder import Encoder
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.recording import Signal
 from embench_plugins.encoders.features.spans import ANY_SERIES, RATES_HZ, take_recorded
@@ -40,6 +41,7 @@ class Catch22(Handcrafted):
     accepts: ClassVar = ANY_SERIES
     libraries: ClassVar[tuple[str, ...]] = ("pycatch22",)
     recipes: ClassVar[Mapping[str, Recipe]] = make_recipes(rates_hz=dict(RATES_HZ))
+    check_input = Encoder.check_input
 
     def assets(self) -> tuple[Path, ...]:
         """Return no files. Raises MachineError if `pycatch22` is not installed, so that a run stops during planning."""

@@ -22,7 +22,7 @@ from embench.interfaces.recipe import Recipe
 from embench.interfaces.recording import Signal
 from embench.interfaces.tokens import InputSpec, Tokens
 from embench.interfaces.units import View
-from embench.signals.beats import ecg_peaks, ppg_peaks
+from embench.signals.beats import check_rate, ecg_peaks, ppg_peaks
 from embench_plugins.encoders.features import lists, published
 from embench_plugins.encoders.features.spans import ANY_SERIES, Spans, fit_known_stats
 
@@ -49,6 +49,10 @@ class Handcrafted(Encoder):
         "small": RECIPE,
         "quick": RECIPE.replace(epochs=8, patience=8),
     }
+
+    def check_input(self, modality: str, channels: tuple[str, ...], rate: float) -> None:
+        """Raise UsageError if beats cannot be found at this rate."""
+        check_rate(modality, rate)
 
     def features(self, signal: Signal, spans: np.ndarray) -> np.ndarray:
         """Return (n, F) float32, see `feature_names`. Several channels of ECG, PPG or EDA give one list each. All
@@ -99,6 +103,7 @@ class SignalMean(Handcrafted):
 
     accepts: ClassVar = ANY_SERIES
     recipes: ClassVar[Mapping[str, Recipe]] = make_recipes()
+    check_input = Encoder.check_input
 
     def features(self, signal: Signal, spans: np.ndarray) -> np.ndarray:
         """Return (n, C) float32, in the signal's unit, NaN for a span with lost samples."""

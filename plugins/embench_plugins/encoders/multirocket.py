@@ -20,6 +20,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from embench.interfaces.encoder import Encoder
 from embench.interfaces.recipe import Recipe
 from embench.interfaces.recording import Signal
 from embench_plugins.encoders.features.spans import ANY_SERIES, RATES_HZ, take_recorded
@@ -42,6 +43,7 @@ class MultiRocket(Handcrafted):
 
     accepts: ClassVar = ANY_SERIES
     recipes: ClassVar[Mapping[str, Recipe]] = make_recipes(rates_hz=dict(RATES_HZ))
+    check_input = Encoder.check_input
 
     def features(self, signal: Signal, spans: np.ndarray) -> np.ndarray:
         """Return (n, 2 * dilations * 4 * 84) float32: for the series and then its difference, for each dilation, `ppv`,

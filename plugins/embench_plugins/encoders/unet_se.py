@@ -23,7 +23,7 @@ from embench.interfaces.recipe import Recipe
 from embench.interfaces.recording import Signal
 from embench.interfaces.tokens import InputSpec, OutputSpec, Tokens, TokenSpec
 from embench.interfaces.units import View
-from embench.signals.beats import ecg_peaks, intervals, ppg_peaks
+from embench.signals.beats import check_rate, ecg_peaks, intervals, ppg_peaks
 from embench.signals.filters import bandpass
 from embench_plugins.encoders.cnn_tf import Classifier
 from embench_plugins.encoders.features.lists import EEG_BANDS
@@ -91,6 +91,10 @@ class UnetSe(Encoder):
         "small": SMALL,
         "quick": SMALL.replace(epochs=4, patience=4, datasets={}),
     }
+
+    def check_input(self, modality: str, channels: tuple[str, ...], rate: float) -> None:
+        """Raise UsageError if beats cannot be found at this rate."""
+        check_rate(modality, rate)
 
     def features(self, signal: Signal, spans: np.ndarray) -> np.ndarray:
         """Return (n, 1, 32) intervals of ECG (the left arm's lead, else the first) or PPG, NaN after a span's last one.
