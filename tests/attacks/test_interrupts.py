@@ -196,26 +196,26 @@ def test_a_search_over_fits_that_each_carry_on(number: int) -> None:
 
 def test_an_exception_in_a_callback_of_compiled_code_is_not_lost() -> None:
     """Compiled libraries cannot pass it on, print it and carry on with what they got: a number nobody computed."""
-    from embench.system import hearing_interrupts
+    from embench.system import fitting
 
     @ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_double)
     def gradient(_: float) -> float:
         raise ValueError("no gradient")
 
-    with pytest.raises(ValueError, match="no gradient"), hearing_interrupts():
+    with pytest.raises(ValueError, match="no gradient"), fitting(1):
         gradient(1.0)
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_an_exception_while_an_object_is_deleted_ends_nothing() -> None:
     """As of a library's finaliser that ran by chance during a fit."""
-    from embench.system import hearing_interrupts
+    from embench.system import fitting
 
     class Odd:
         def __del__(self) -> None:
             raise ValueError("at the end")
 
-    with hearing_interrupts():
+    with fitting(1):
         Odd()
         gc.collect()
 

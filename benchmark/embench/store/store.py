@@ -39,7 +39,7 @@ from embench.interfaces.recording import Label, Signal, split_modality
 from embench.reasons import plain_values, read_values
 from embench.signals.gaps import Stretch
 from embench.signals.resample import length_after, to_rate
-from embench.system import locked
+from embench.system import hearing_interrupts, locked
 
 RERUN_HINT = "rerun the same command: it makes missing and damaged files again"
 
@@ -543,7 +543,8 @@ def cache_array(store: Store, key: object, make: Callable[[], np.ndarray]) -> np
     path = _cache_path(store, key)
     with suppress(OSError, DataError, KeyError):
         return read_arrays(path)["array"]
-    array = make()
+    with hearing_interrupts():  # a model that an interrupt left half trained is not cached
+        array = make()
     with suppress(OSError):
         make_folder(path.parent, store.mode)
         with temporary(aside(path)) as unfinished:
