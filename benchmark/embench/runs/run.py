@@ -217,12 +217,21 @@ def grid(
     results: list[Result] = []
     failures: dict[str, EmbenchError] = {}
     waiting = deque(zip(plans, conformance, videos, strict=True))
+    uncounted = list(plans)
+
+    def count_evaluations(planned: Plan) -> ledger.EvaluationCounts:
+        # All runs are recorded before the first is scored, so that no count depends on the order in which runs end.
+        while uncounted:
+            _record_evaluations(uncounted.pop(0))
+        return _record_evaluations(planned)
 
     def conclude_first() -> None:
         planned, conforms, seen = waiting.popleft()
         end: Result | EmbenchError
         try:
-            end = _conclude(planned, outcome, root, observers, conforms, seen, on_event, placebo=placebo)
+            end = _conclude(
+                planned, outcome, root, observers, conforms, seen, on_event, count_evaluations, placebo=placebo
+            )
             results.append(end)
         except EmbenchError as error:
             end = failures[format_title(planned)] = error
@@ -337,11 +346,14 @@ def _conclude(
     conformance: Mapping[str, Reason],
     videos: Sequence[Mapping[str, Any]],
     on_event: EventCallback,
+    count_evaluations: Callable[[Plan], ledger.EvaluationCounts],
     *,
     placebo: bool,
 ) -> Result:
     """Score a plan with finished stages and write its record; scores are written and shown once before the confound
-    analysis. If the same code wrote this record before, return it, so that test labels are not read again."""
+    analysis. If the same code wrote this record before, return it, so that test labels are not read again.
+
+    `count_evaluations` records the plan in the ledger, and returns the counts."""
     outcome.check(planned.graph.stages)
     if (planned.folder / "run.yaml").is_file():
         known = record.read_record(planned.folder)
@@ -355,10 +367,7 @@ def _conclude(
             guards.record_refusal(planned, root)
             raise
     on_event({"event": "scoring", "run": planned.id})
-    request, targets = planned.request, [t.name for t in planned.test.targets]
-    data, opening = planned.source.raw_digest(), guards.make_ledger_line(planned)
-    looks = ledger.record_evaluations(request.runs_folder, data, planned.test.store.key, opening, targets)
-    content = make_manifest(planned, outcome, looks, conformance, videos).content()
+    content = make_manifest(planned, outcome, count_evaluations(planned), conformance, videos).content()
 
     def write(evaluated: Evaluation) -> Result:
         _write(planned, root, content, evaluated)
@@ -372,6 +381,13 @@ def _conclude(
     found = write(evaluate.evaluate(planned, root, on_event, first=show, placebo=placebo))
     _notify(observers, planned, found.scores)
     return found
+
+
+def _record_evaluations(planned: Plan) -> ledger.EvaluationCounts:
+    """Record in the ledgers that a plan is scored, and return the counts."""
+    data, targets = planned.source.raw_digest(), [target.name for target in planned.test.targets]
+    opening, runs = guards.make_ledger_line(planned), planned.request.runs_folder
+    return ledger.record_evaluations(runs, data, planned.test.store.key, opening, targets)
 
 
 def _has_analysis(planned: Plan, scores: Scores, placebo: bool) -> bool:
