@@ -6,6 +6,7 @@ import gzip
 import os
 import shutil
 import signal
+import struct
 import tracemalloc
 import warnings
 import zipfile
@@ -95,7 +96,7 @@ def test_a_folder_without_description(tmp_path: Path, capsys: pytest.CaptureFixt
     own_files.study(tmp_path)
     (tmp_path / "dataset.yaml").unlink()
     make_pipe(tmp_path / "C.csv")
-    assert main(["data", "describe", str(tmp_path)]) == 3
+    assert main(["data", "new", str(tmp_path)]) == 3
     assert "not a regular file" in capsys.readouterr().err
 
 
@@ -180,6 +181,7 @@ def test_a_spreadsheet(tmp_path: Path) -> None:
     assert peak_mb(lambda: tables.read_sheet(path)) < MOST_MB
 
 
+@pytest.mark.slow
 def test_a_parquet_file(tmp_path: Path) -> None:
     parquet, arrow = pytest.importorskip("pyarrow.parquet"), pytest.importorskip("pyarrow")
     path, block = tmp_path / "a.parquet", arrow.table({"eda": np.zeros(4_000_000)})

@@ -217,13 +217,7 @@ def grid(
     results: list[Result] = []
     failures: dict[str, EmbenchError] = {}
     waiting = deque(zip(plans, conformance, videos, strict=True))
-    uncounted = list(plans)
-
-    def count_evaluations(planned: Plan) -> ledger.EvaluationCounts:
-        # All runs are recorded before the first is scored, so that no count depends on the order in which runs end.
-        while uncounted:
-            _record_evaluations(uncounted.pop(0))
-        return _record_evaluations(planned)
+    count_evaluations = _make_counter(plans)
 
     def conclude_first() -> None:
         planned, conforms, seen = waiting.popleft()
@@ -381,6 +375,19 @@ def _conclude(
     found = write(evaluate.evaluate(planned, root, on_event, first=show, placebo=placebo))
     _notify(observers, planned, found.scores)
     return found
+
+
+def _make_counter(plans: Sequence[Plan]) -> Callable[[Plan], ledger.EvaluationCounts]:
+    """Return a function that records a plan in the ledgers and returns the counts. Its first call records all `plans`
+    of a command, so that no count depends on the order in which runs end."""
+    waiting = list(plans)
+
+    def count_evaluations(planned: Plan) -> ledger.EvaluationCounts:
+        while waiting:
+            _record_evaluations(waiting.pop(0))
+        return _record_evaluations(planned)
+
+    return count_evaluations
 
 
 def _record_evaluations(planned: Plan) -> ledger.EvaluationCounts:

@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 
 from embench.errors import DataError
+from embench.files import most_unpacked
 from embench.interfaces.dataset import Finding
 from embench.interfaces.recording import Signal
 from embench_plugins.datasets.devices import e4
@@ -166,10 +167,11 @@ def _read_physio(path: Path) -> dict[str, Track]:
             f"no sidecar with Columns, SamplingFrequency and StartTime: {error}", where=str(sidecar)
         ) from error
     try:
+        most = most_unpacked(path.stat().st_size, _MOST_BYTES)
         with gzip.open(path) as file:
-            content = file.read(_MOST_BYTES + 1)
-        if len(content) > _MOST_BYTES:
-            raise DataError(f"it is over {_MOST_BYTES / 1e9:g} GB unpacked", where=str(path))
+            content = file.read(most + 1)
+        if len(content) > most:
+            raise DataError(f"it unpacks to over {most / 1e9:.2g} GB", where=str(path))
         table = pd.read_csv(io.BytesIO(content), sep="\t", header=None, na_values=["n/a"], dtype=np.float64)
     except (OSError, EOFError, zlib.error, ValueError, pd.errors.ParserError) as error:
         raise DataError(f"not readable: {error}", where=str(path), expected="numbers between tabs, in gzip") from error

@@ -12,6 +12,7 @@ import math
 import re
 import unicodedata
 import warnings
+import zipfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache, partial
@@ -22,6 +23,7 @@ import numpy as np
 import pandas as pd
 
 from embench.errors import DataError
+from embench.files import most_unpacked
 from embench_plugins.datasets.formats.channels import is_known, parse_unit
 from embench_plugins.datasets.own import exports
 from embench_plugins.datasets.own.exports import (
@@ -135,10 +137,19 @@ def read_sheet(path: Path, skip: int = 0, sheet: str | None = None) -> pd.DataFr
 def list_sheets(path: Path) -> list[str]:
     """Return the sheets of an Excel file that are not empty. Raises DataError."""
     try:
+        _check_unpacked(path)
         read = pd.read_excel(path, sheet_name=None, header=None, dtype=object, engine="openpyxl")
     except Exception as error:  # as `read_sheet`
         raise DataError(f"not readable: {str(error)[:120]}", where=str(path), expected="a whole file") from error
     return [str(name) for name, cells in read.items() if cells.notna().to_numpy().any()]
+
+
+def _check_unpacked(path: Path) -> None:
+    """Raise DataError if an Excel file, which is an archive, unpacks to much more than its size."""
+    with zipfile.ZipFile(path) as archive:
+        size = sum(member.file_size for member in archive.infolist())
+    if size > most_unpacked(path.stat().st_size, MOST_BYTES):
+        raise DataError(f"it unpacks to {size / 1e9:.2g} GB", where=str(path), hint="save it again, or as CSV")
 
 
 def _read_spss(path: Path) -> pd.DataFrame:
@@ -148,6 +159,7 @@ def _read_spss(path: Path) -> pd.DataFrame:
 
 def _read_excel(path: Path, skip: int, sheet: str | None) -> pd.DataFrame:
     """Return the rows of a sheet, or of all sheets, below the line of names; see `read_sheet`."""
+    _check_unpacked(path)
     read = pd.read_excel(path, sheet_name=None, header=None, dtype=object, engine="openpyxl")
     filled = {str(name): cells for name, cells in read.items() if cells.notna().to_numpy().any()}
     names = ", ".join(filled) or "none"
@@ -350,10 +362,14 @@ def _read(path: Path, form: Dialect, **options: object) -> Any:
         )  # fmt: skip
 
 
+def _too_large_error(path: Path) -> DataError:
+    return DataError(f"it is over {MOST_BYTES / 1e9:g} GB large", where=str(path), hint="cut it into several files")
+
+
 def _check_whole(path: Path, form: Dialect, **options: object) -> pd.DataFrame:
     """Read all columns of a text table, since pandas does not report longer rows if only some columns are read."""
     if path.stat().st_size > MOST_BYTES:
-        raise DataError(f"it is over {MOST_BYTES / 1e9:g} GB large", where=str(path), hint="cut it into several files")
+        raise _too_large_error(path)
     found: pd.DataFrame = _read(path, form, **options)
     found.columns = list(form.names)[: found.shape[1]]
     if form.before.names and not pd.api.types.is_numeric_dtype(found.iloc[:, 0]):
@@ -376,6 +392,11 @@ def _read_frame(path: Path, how: Reading, _changed: int, _size: int) -> pd.DataF
     if path.suffix.lower() != PARQUET:
         return read_sheet(path, how.skip, how.sheet)
     try:
+        from pyarrow.parquet import read_metadata  # type: ignore[import-untyped]
+
+        form = read_metadata(path)
+        if 8 * form.num_rows * form.num_columns > MOST_BYTES:
+            raise _too_large_error(path)
         table = pd.read_parquet(path)
         dated = isinstance(table.index, pd.DatetimeIndex)
         table.index.name = table.index.name or ("time" if dated else None)
