@@ -28,7 +28,7 @@ from embench_plugins.datasets.own import items, tables
 
 from ..plugins.datasets import own_files
 
-ANSWERED_S = 30
+ANSWERED_S = 20
 MOST_MB = 300
 """Memory that a reader may take for a file of under 1 MB."""
 
