@@ -21,8 +21,11 @@ import pytest
 from embench.cli import main
 from embench.engine.stage import Folder
 from embench.errors import DataError
+from embench.planning import weights
 from embench.records import ledger
+from embench.runs import pretrain
 from embench.store.store import build_once
+from embench_plugins import pretrained
 from embench_plugins.datasets.formats import matlab
 from embench_plugins.datasets.own import items, tables
 
@@ -98,6 +101,20 @@ def test_a_folder_without_description(tmp_path: Path, capsys: pytest.CaptureFixt
     make_pipe(tmp_path / "C.csv")
     assert main(["data", "new", str(tmp_path)]) == 3
     assert "not a regular file" in capsys.readouterr().err
+
+
+WEIGHTS = {
+    "pretrained": weights._hash_weights,
+    "downloaded": pretrained._check_readable,
+    "converted": lambda path: pretrain.extract_tensors(path, path.with_name("out")),
+}
+
+
+@pytest.mark.parametrize("use", WEIGHTS)
+def test_weights(use: str, tmp_path: Path) -> None:
+    make_pipe(path := tmp_path / "a.safetensors")
+    with pytest.raises(DataError, match="not a regular file"):
+        WEIGHTS[use](path)
 
 
 DATASETS = ["amigos", "case", "deap", "k_emocon", "stress_predict", "wesad"]
