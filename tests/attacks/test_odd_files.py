@@ -23,7 +23,6 @@ from embench.engine.stage import Folder
 from embench.errors import DataError
 from embench.planning import weights
 from embench.records import ledger
-from embench.runs import pretrain
 from embench.store.store import build_once
 from embench_plugins import pretrained
 from embench_plugins.datasets.formats import matlab
@@ -103,11 +102,7 @@ def test_a_folder_without_description(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "not a regular file" in capsys.readouterr().err
 
 
-WEIGHTS = {
-    "pretrained": weights._hash_weights,
-    "downloaded": pretrained._check_readable,
-    "converted": lambda path: pretrain.extract_tensors(path, path.with_name("out")),
-}
+WEIGHTS = {"pretrained": weights._hash_weights, "downloaded": pretrained._check_readable}
 
 
 @pytest.mark.parametrize("use", WEIGHTS)
