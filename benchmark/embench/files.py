@@ -200,15 +200,6 @@ def check_folder_files(root: Path) -> None:
                     folders.append(Path(entry))
 
 
-_SMALL, _MOST_RATIO = 1 << 26, 100
-
-
-def most_unpacked(packed: int, most: int) -> int:
-    """Return the number of bytes, at most `most`, to which a file of `packed` bytes may unpack. Recordings shrink to a
-    tenth, and zeros to a thousandth: small files must not fill the memory."""
-    return min(most, max(_SMALL, _MOST_RATIO * packed))
-
-
 def read_bytes(path: Path, most: int = MOST_BYTES) -> bytes:
     """Return the content of a regular file of at most `most` bytes. Raises DataError for other files, and OSError."""
     size = check_regular(path)

@@ -20,7 +20,6 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from embench.errors import DataError, MachineError, UsageError
-from embench.files import check_regular
 from embench.interfaces.pretraining_data import PretrainingData
 from embench.interfaces.recipe import Recipe
 
@@ -81,7 +80,6 @@ def _find_in_folder(folder: Path, text: str) -> tuple[Path, ...]:
 
 def _check_readable(path: Path) -> Path:
     try:
-        check_regular(path)
         with safe_open(path, framework="pt"):
             return path
     except (OSError, SafetensorError) as error:

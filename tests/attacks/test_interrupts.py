@@ -30,7 +30,6 @@ from embench.planning.plan import Plan
 from embench.statistics import nuisance_models
 from embench.statistics.confound_only import BalancedTrees, ConfoundTask, predict_with_trees
 from embench.store.store import Store, cache_array, is_cached
-from embench_plugins.fusions import classical
 
 from ..tiny.fixtures import cache, shared, six
 from ..tiny.running import Bench
@@ -220,21 +219,6 @@ def test_an_exception_while_an_object_is_deleted_ends_nothing() -> None:
     with fitting(1):
         Odd()
         gc.collect()
-
-
-def test_a_setting_is_not_chosen_among_candidates_whose_fit_failed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """scikit-learn's searches give a failed fit no score, warn, and choose another setting."""
-    fit = classical.LinearSVC.fit
-
-    def starved(self: Any, *arguments: Any, **options: Any) -> Any:
-        if self.C == 1.0:
-            raise MemoryError
-        return fit(self, *arguments, **options)
-
-    monkeypatch.setattr(classical.LinearSVC, "fit", starved)
-    x, y = draw("binary")
-    with pytest.raises(MemoryError):
-        classical.tune(classical.LinearSVC(), "C", [0.1, 1.0], x, y, np.repeat(np.arange(8), 20), np.ones(160))
 
 
 APART = """

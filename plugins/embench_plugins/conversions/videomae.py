@@ -14,7 +14,6 @@ from typing import Any
 from torch import Tensor
 
 from embench.errors import DataError
-from embench.files import read_text
 from embench.interfaces.conversion import Checkpoint, Conversion
 
 SETTING = "encoder.build.weights"
@@ -62,7 +61,7 @@ def _read_config(checkpoint: Checkpoint) -> Any:
     """Return the content of the `config.json` that transformers writes beside its weights."""
     path = checkpoint.path.parent / "config.json"
     try:
-        return json.loads(read_text(path))
+        return json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise DataError(
             "weights of transformers say what network they are of in the config.json beside them",

@@ -179,7 +179,7 @@ def tune(
     if not splits:
         return model
     name = _name_setting(model, setting)
-    search = GridSearchCV(model, {name: sorted(candidates)}, cv=splits, refit=False, error_score="raise")
+    search = GridSearchCV(model, {name: sorted(candidates)}, cv=splits, refit=False)
     search.fit(rows, y, sample_weight=weight)
     return clone(model).set_params(**search.cv_results_["params"][search.best_index_])
 

@@ -22,7 +22,6 @@ from scipy.io import loadmat, whosmat
 from scipy.io.matlab import MatReadError
 
 from embench.errors import DataError
-from embench.files import most_unpacked
 from embench_plugins.datasets.formats.channels import AGAIN, MOST_BYTES, Channels, Track, cut_part
 
 INT8, INT32, UINT32, MATRIX, COMPRESSED = 1, 5, 6, 14, 15
@@ -55,7 +54,6 @@ def inflate(content: bytes, most_bytes: int) -> tuple[bytes, bool]:
     Raises:
         ValueError: a variable is cut short, or all of them take more than `most_bytes`.
     """
-    most_bytes = most_unpacked(len(content), most_bytes)
     view = memoryview(content)  # slices are not copies
     order, parts, at, total, sound = _find_order(content), [view[:128]], 128, 0, True
     while at + 8 <= len(content):
@@ -76,7 +74,7 @@ def inflate(content: bytes, most_bytes: int) -> tuple[bytes, bool]:
         parts.append(part)
         total += len(part)
         if total > most_bytes:
-            raise ValueError(f"its variables unpack to over {most_bytes / 1e9:.2g} GB")
+            raise ValueError(f"its variables take over {most_bytes / 1e9:g} GB")
         at += 8 + size
     if at < len(content):
         raise ValueError(f"the file ends after {len(content)} bytes, inside a variable")

@@ -19,7 +19,6 @@ import numpy as np
 import pandas as pd
 
 from embench.errors import DataError
-from embench.files import most_unpacked
 from embench.interfaces.dataset import Finding
 from embench.interfaces.recording import Signal
 from embench_plugins.datasets.devices import e4
@@ -37,6 +36,7 @@ from embench_plugins.datasets.own.description import HINT, Written
 from embench_plugins.datasets.own.found import Kind, find_modality
 from embench_plugins.datasets.own.layout import ENTITIES, OwnChannels, Source, Unlabelled, compile_part
 from embench_plugins.datasets.own.signals import Read, find_moments, keep_in_memory, make_signal
+from embench_plugins.datasets.own.unpacked import most_unpacked
 
 # A task of a BIDS dataset: EEG and what was recorded with it, through mne-bids, and physiology beside it.
 #
@@ -51,7 +51,6 @@ _NAME = re.compile(
 _SI = {**{name: 1 / volts for name, volts in VOLTS.items()}, "S": 1.0, "mS": 1e3, "uS": 1e6}
 """Unit -> factor that converts values of mne, which are in volt or siemens."""
 _VOLTAGES = ("eeg", "ecg", "emg", "eog", "bio")
-_MOST_BYTES = 2_000_000_000
 
 
 def find_bids(root: Path, task: str) -> Iterator[tuple[Path, dict[str, str]]]:
@@ -167,7 +166,7 @@ def _read_physio(path: Path) -> dict[str, Track]:
             f"no sidecar with Columns, SamplingFrequency and StartTime: {error}", where=str(sidecar)
         ) from error
     try:
-        most = most_unpacked(path.stat().st_size, _MOST_BYTES)
+        most = most_unpacked(path.stat().st_size)
         with gzip.open(path) as file:
             content = file.read(most + 1)
         if len(content) > most:

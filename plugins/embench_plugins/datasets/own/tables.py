@@ -12,7 +12,6 @@ import math
 import re
 import unicodedata
 import warnings
-import zipfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache, partial
@@ -23,7 +22,6 @@ import numpy as np
 import pandas as pd
 
 from embench.errors import DataError
-from embench.files import most_unpacked
 from embench_plugins.datasets.formats.channels import is_known, parse_unit
 from embench_plugins.datasets.own import exports
 from embench_plugins.datasets.own.exports import (
@@ -35,6 +33,7 @@ from embench_plugins.datasets.own.exports import (
     read_unisens,
     split_cells,
 )
+from embench_plugins.datasets.own.unpacked import MOST_BYTES, check_archive
 
 # Numbers with marks of thousands or decimal commas in columns of tables.
 
@@ -137,19 +136,11 @@ def read_sheet(path: Path, skip: int = 0, sheet: str | None = None) -> pd.DataFr
 def list_sheets(path: Path) -> list[str]:
     """Return the sheets of an Excel file that are not empty. Raises DataError."""
     try:
-        _check_unpacked(path)
+        check_archive(path)
         read = pd.read_excel(path, sheet_name=None, header=None, dtype=object, engine="openpyxl")
     except Exception as error:  # as `read_sheet`
         raise DataError(f"not readable: {str(error)[:120]}", where=str(path), expected="a whole file") from error
     return [str(name) for name, cells in read.items() if cells.notna().to_numpy().any()]
-
-
-def _check_unpacked(path: Path) -> None:
-    """Raise DataError if an Excel file, which is an archive, unpacks to much more than its size."""
-    with zipfile.ZipFile(path) as archive:
-        size = sum(member.file_size for member in archive.infolist())
-    if size > most_unpacked(path.stat().st_size, MOST_BYTES):
-        raise DataError(f"it unpacks to {size / 1e9:.2g} GB", where=str(path), hint="save it again, or as CSV")
 
 
 def _read_spss(path: Path) -> pd.DataFrame:
@@ -159,7 +150,7 @@ def _read_spss(path: Path) -> pd.DataFrame:
 
 def _read_excel(path: Path, skip: int, sheet: str | None) -> pd.DataFrame:
     """Return the rows of a sheet, or of all sheets, below the line of names; see `read_sheet`."""
-    _check_unpacked(path)
+    check_archive(path)
     read = pd.read_excel(path, sheet_name=None, header=None, dtype=object, engine="openpyxl")
     filled = {str(name): cells for name, cells in read.items() if cells.notna().to_numpy().any()}
     names = ", ".join(filled) or "none"
@@ -205,7 +196,6 @@ PARQUET = ".parquet"
 FRAMES = (PARQUET, SPREADSHEET, SPSS)
 """Tables that are not text, which are read whole."""
 SUFFIXES = (".csv", ".tsv", ".txt", *FRAMES)
-MOST_BYTES = 2_000_000_000
 _MOST_LINE = 1 << 16
 _SEEN = 50
 _BLOCK = 1 << 20
