@@ -204,28 +204,25 @@ def grid(
     videos = [decode_videos(p.cohorts, p.method, p.request.workers, on_event) for p in plans]
     stages = list({id_: stage for p in plans for id_, stage in p.graph.stages.items()}.values())
     outcome, root = Outcome(), stage_folder(requests[0].runs_folder)
-    count = choose_workers(requests[0], stages, executor, workers)
+    parallel = choose_workers(requests[0], stages, executor, workers)
     several = len(plans) > 1 or executor != "local"
     on_cpu = any(planned.setting.device == "cpu" for planned in plans)
     expected = _estimate_stages(plans, root) if several or (progress and on_cpu) else {}
     file = GridFile.for_plans(plans) if several else None
     if file:
-        file.begin(plans, expected, executor, count)
+        file.begin(plans, expected, executor, parallel)
     if any(expected.values()):
-        on_event(_make_forecast(stages, expected, count))
+        on_event(_make_forecast(stages, expected, parallel))
     watched = _add_observers(on_event, observers, plans)
     results: list[Result] = []
     failures: dict[str, EmbenchError] = {}
-    waiting = deque(zip(plans, conformance, videos, strict=True))
-    count_evaluations = _make_counter(plans)
+    waiting, count = deque(zip(plans, conformance, videos, strict=True)), _make_counter(plans)
 
     def conclude_first() -> None:
         planned, conforms, seen = waiting.popleft()
         end: Result | EmbenchError
         try:
-            end = _conclude(
-                planned, outcome, root, observers, conforms, seen, on_event, count_evaluations, placebo=placebo
-            )
+            end = _conclude(planned, outcome, root, observers, conforms, seen, on_event, count, placebo=placebo)
             results.append(end)
         except EmbenchError as error:
             end = failures[format_title(planned)] = error
@@ -240,7 +237,7 @@ def grid(
         while waiting and outcome.over(waiting[0][0].graph.stages):
             conclude_first()
 
-    resources = Resources(count, options or {}, expected, (lambda: file.cancelled) if file else (lambda: False))
+    resources = Resources(parallel, options or {}, expected, (lambda: file.cancelled) if file else (lambda: False))
     try:
         run_stages(stages, requests[0], conclude_finished, executor=executor, resources=resources, outcome=outcome)
         while waiting:
