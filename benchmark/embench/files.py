@@ -12,6 +12,7 @@ import platform
 import shutil
 import stat
 import time
+import warnings
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -167,6 +168,36 @@ def check_regular(path: Path) -> int:
     if not stat.S_ISREG(status.st_mode):
         raise DataError("this is not a regular file", where=str(path), expected="a file, no pipe, device or folder")
     return status.st_size
+
+
+_MOST_FILES = 200_000  # of a folder, of which more are not looked at
+
+
+def check_folder_files(root: Path) -> None:
+    """Check that a folder and its subfolders, also linked ones, hold regular files only. Hidden files are ignored.
+
+    Raises:
+        DataError: there is a pipe, a socket or a device, at which a reader might wait for ever."""
+    folders, seen, count = [root], {os.path.realpath(root)}, 0
+    while folders and count < _MOST_FILES:
+        with suppress(OSError), os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                count += 1
+                if entry.name.startswith(".") or entry.is_file():
+                    continue
+                if not entry.is_dir():
+                    if Path(entry).exists():  # a broken link is a missing file
+                        raise DataError(
+                            "this is not a regular file",
+                            where=entry.path,
+                            expected="files and folders, no pipe, socket or device",
+                            hint="move it out of the folder of the data",
+                        )
+                elif not entry.is_symlink():
+                    folders.append(Path(entry))
+                elif (place := os.path.realpath(entry)) not in seen:
+                    seen.add(place)
+                    folders.append(Path(entry))
 
 
 def read_bytes(path: Path, most: int = MOST_BYTES) -> bytes:
@@ -369,8 +400,23 @@ _SETTLED_S = 2.0
 """Age in s below which a file might change without a new time stamp."""
 
 
+DAMAGED = ".damaged"
+"""Suffix of the folder to which damaged files are moved."""
+
+
 class DamagedError(DataError):
     """A stored file was changed. Callers that can recreate it catch this."""
+
+
+def damaged_place(folder: Path, error: DamagedError) -> Path:
+    """Return where the damaged files of a folder are moved, and warn. Older damaged copies beside it are deleted: a
+    cache keeps one."""
+    for old in folder.parent.glob(f"*{DAMAGED}"):
+        shutil.rmtree(old, ignore_errors=True)
+    place = folder.with_name(f"{folder.name}{DAMAGED}")
+    what = f"{error.what}; made again; the old files are now in {place}, which you may delete"
+    warnings.warn(f"{error.where}: {what}", stacklevel=3)
+    return place
 
 
 def checksum_files(folder: Path, names: Iterable[str]) -> dict[str, dict[str, Any]]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import errno
+import math
 import multiprocessing
 import os
 import platform
 import re
 import signal
+import socket
 import sys
 import threading
 import time
@@ -16,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import cache, lru_cache, partial
 from pathlib import Path
-from types import ModuleType
+from types import FrameType, ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from embench.errors import MachineError, WorkerKilled
@@ -110,6 +113,14 @@ def limited_threads(count: int) -> AbstractContextManager[object]:
     return _numerical_libraries(len(sys.modules)).limit(limits=count)
 
 
+@contextmanager
+def fitting(threads: int) -> Iterator[None]:
+    """Guard a fit of any model: limit numerical libraries to `threads` threads, and raise at the end of the context the
+    interrupt or exception that a library suppressed. So a model that is half trained gets no further."""
+    with limited_threads(threads), hearing_interrupts(), _raising_callbacks():
+        yield
+
+
 @lru_cache(maxsize=1)
 def _numerical_libraries(_: int) -> ThreadpoolController:
     """Return the loaded numerical libraries, cached by the number of imported modules, since the search takes 3 ms."""
@@ -197,6 +208,140 @@ def explain_missing_library(error: BaseException, needed_by: str = "this command
     if library not in _TO_TRAIN | _ALONE:
         return None
     return missing_library(library, needed_by, INSTALL_TRAINING if library in _TO_TRAIN else None)
+
+
+# Interrupts. A library may suppress one: scikit-learn's perceptrons stop training and count as fitted.
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_REPEAT_S = 1.0
+"""Seconds between repeats of an interrupt that was suppressed."""
+_ANSWER_S = 5.0
+"""Seconds after which a signal that Python could not handle ends the process."""
+_TOLERANCE_S = 1.0
+"""Seconds by which a thread may notice a signal later than the main thread does."""
+
+_heard: list[BaseException] = []
+"""What signals raised within the outermost `hearing_interrupts`."""
+_hearers: set[object] = set()
+_reached_s = -math.inf
+"""When this process last handled a signal, in s of the monotonic clock."""
+
+
+@contextmanager
+def hearing_interrupts() -> Iterator[None]:
+    """Raise an interrupt at the end of the context if a library suppressed it inside. Until then it is repeated each
+    second. Errors that follow from an interrupt are replaced by it. Contexts may be nested."""
+    before = len(_heard)
+    with _hearing_signals():
+        try:
+            yield
+        except BaseException as error:
+            if len(_heard) == before or any(error is heard for heard in _heard):
+                raise
+            raise _heard[before] from error
+        if len(_heard) > before:
+            raise _heard[before]
+
+
+@contextmanager
+def _hearing_signals() -> Iterator[None]:
+    """Record in `_heard` what the handlers of signals raise. Only the main thread handles signals."""
+    main = threading.current_thread() is threading.main_thread()
+    handlers = {number: signal.getsignal(number) for number in _SIGNALS if main}
+    before = {number: handler for number, handler in handlers.items() if callable(handler) and handler not in _hearers}
+    if not before:
+        yield
+        return
+    ended, changing = threading.Event(), threading.Lock()
+
+    def hear(number: int, frame: FrameType | None) -> None:
+        global _reached_s  # noqa: PLW0603  a handler has no other place
+        _reached_s = time.monotonic()
+        try:
+            before[signal.Signals(number)](number, frame)
+        except BaseException as error:
+            if not _heard:
+                threading.Thread(target=_repeat_signal, args=(number, ended, changing), daemon=True).start()
+            _heard.append(error)
+            raise
+
+    _hearers.add(hear)
+    try:
+        for number in before:
+            signal.signal(number, hear)
+        yield
+    finally:
+        with changing:
+            ended.set()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        _hearers.discard(hear)
+        _heard.clear()
+
+
+def _repeat_signal(number: int, ended: threading.Event, changing: threading.Lock) -> None:
+    """Repeat a signal each second until `ended`, unless the main thread handles an exception, as while it ends."""
+    main = threading.main_thread().ident or 0
+    while not ended.wait(_REPEAT_S):
+        handled = sys._current_exceptions().get(main)  # noqa: SLF001  no public function tells
+        error = handled[1] if isinstance(handled, tuple) else handled  # a tuple in Python 3.11
+        while error is not None and not any(error is heard for heard in _heard):
+            error = error.__context__
+        with changing:
+            if error is None and not ended.is_set():
+                if hasattr(signal, "pthread_kill"):
+                    signal.pthread_kill(main, number)  # it also wakes a thread that waits
+                else:
+                    _thread.interrupt_main(signal.Signals(number))
+
+
+@contextmanager
+def _raising_callbacks() -> Iterator[None]:
+    """Raise at the end of the context the first exception that a callback of compiled code could not pass on.
+    Exceptions of finalisers are only printed, as usual."""
+    before, lost = sys.unraisablehook, list[BaseException]()
+
+    def hear(unraisable: Any) -> None:
+        if isinstance(unraisable.object, str) or "ctypes callback" in (unraisable.err_msg or ""):
+            lost.append(unraisable.exc_value)
+        else:
+            before(unraisable)
+
+    sys.unraisablehook = hear
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
+    if lost:
+        raise lost[0]
+
+
+@contextmanager
+def ending_stuck_process(end: Callable[[int], None]) -> Iterator[None]:
+    """Call `end(signal number)` in a thread if Python could not handle a signal for seconds. Then the main thread is in
+    compiled code, which only the end of the process stops. Needs `hearing_interrupts` inside."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    ended, (reader, writer) = threading.Event(), socket.socketpair()
+    writer.setblocking(False)
+    before = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+
+    def watch() -> None:
+        with reader:
+            while number := int.from_bytes(reader.recv(1)):
+                came_s = time.monotonic()
+                stuck = number in _SIGNALS and not ended.wait(_ANSWER_S)
+                if stuck and _reached_s < came_s - _TOLERANCE_S:
+                    end(number)
+
+    threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    finally:
+        ended.set()
+        signal.set_wakeup_fd(before)
+        writer.close()
 
 
 def begin_worker() -> None:

@@ -1,14 +1,11 @@
 """A stage runs once, whoever wants it, and draws from a seed of its own."""
 
 import gc
-import os
-import signal
 import threading
 
 import pytest
 import torch
 from safetensors.torch import load_file
-from sklearn.neural_network import MLPClassifier
 
 from embench import registry
 from embench.engine.stage import Folder
@@ -16,7 +13,6 @@ from embench.engine.work import run_stage
 from embench.errors import MachineError, PluginError
 from embench.system import locked
 
-from ..sample import sample
 from ..tiny.world import plugin
 
 
@@ -95,31 +91,3 @@ def test_a_fault_of_a_plugin_walks_no_heap(shared, tmp_path):
         gc.callbacks.remove(note)
         gc.enable()
     assert 2 not in walks
-
-
-@pytest.mark.parametrize("number", sample([signal.SIGINT, signal.SIGTERM], signal.SIGINT))
-@pytest.mark.filterwarnings("ignore:Training interrupted by user")
-def test_an_interrupt_that_a_library_keeps_to_itself_ends_the_run(shared, tmp_path, monkeypatch, number):
-    """scikit-learn's perceptrons stop where they are and call themselves fitted."""
-    plan = shared.plan("Moments", fusion="mlp", modalities="ecg")
-    estimator = next(stage for stage in plan.graph.stages.values() if stage.kind == "estimator")
-    predict = next(stage for stage in plan.graph.stages.values() if stage.inputs.get("fitted") == estimator.id)
-    run_stage(estimator, tmp_path)
-    after_epoch, waiting = MLPClassifier._update_no_improvement_count, [number]
-
-    def interrupted_once(self, *arguments):
-        after_epoch(self, *arguments)
-        if waiting:
-            os.kill(os.getpid(), waiting.pop())
-
-    monkeypatch.setattr(MLPClassifier, "_update_no_improvement_count", interrupted_once)
-    before = {each: signal.signal(each, signal.default_int_handler) for each in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            run_stage(predict, tmp_path)
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
-    assert not Folder(tmp_path, predict.id).done
-    assert run_stage(predict, tmp_path)
-    assert Folder(tmp_path, predict.id).done

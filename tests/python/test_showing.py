@@ -79,6 +79,7 @@ def test_an_interrupt_is_one_sentence(given):
 
 
 SCRIPT = """
+import signal
 import time
 from pathlib import Path
 
@@ -95,6 +96,7 @@ class Slow(LogisticRegression):
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a test in the background inherits that it is ignored
     try:
         embench.run(fusion=Slow(), **{given})
     finally:

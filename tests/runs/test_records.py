@@ -205,6 +205,20 @@ def test_each_look_at_test_labels_is_in_the_ledger(tmp_path, monkeypatch):
     assert last.manifest["test_evaluations"] == {"arousal": 3}
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_runs_of_one_command_count_each_other_whichever_is_scored_first(tmp_path, monkeypatch, order):
+    monkeypatch.setenv("EMBENCH_CACHE", str(tmp_path / "cache"))
+    bench = in_few_folds(write(tmp_path, make_subjects(4, seconds=10.0, **TIMELESS)), tmp_path / "runs")
+    requests = [bench.request("Moments", fusion=name, modalities="ecg") for name in ("logreg", "lda", "naive_bayes")]
+    made = grid(requests[::order]).results
+    assert [run.manifest["test_evaluations"] for run in made] == [{"arousal": 3}] * 3
+    assert [run.manifest["methods_evaluated"] for run in made] == [{"arousal": 3}] * 3
+    assert len({run.manifest["ledger"] for run in made}) == 1
+    assert sorted(e["run"] for e in ledger.read_ledger(bench.runs)) == sorted(run.id for run in made)
+    later = bench.run("Moments", fusion="logreg", modalities="eda")
+    assert later.manifest["test_evaluations"] == {"arousal": 4}
+
+
 @pytest.mark.parametrize(
     "name", ["run.yaml", "scores.json", "predictions.csv.gz", "labels.csv.gz", "folds.csv", "history.csv"]
 )

@@ -25,7 +25,14 @@ from typer import Option
 import embench
 from embench.cli import console, data, leaderboard, listing, machine, options, results, run, studies
 from embench.errors import EmbenchError
-from embench.system import KEPT, explain_missing_library, killed_worker, out_of_memory
+from embench.system import (
+    KEPT,
+    ending_stuck_process,
+    explain_missing_library,
+    hearing_interrupts,
+    killed_worker,
+    out_of_memory,
+)
 from embench.vocabulary import escape_control
 
 app = typer.Typer(
@@ -80,7 +87,7 @@ _evaluate_hints(app)
 
 # Errors of the machine: no space or quota left, a read-only or forbidden path, too many open files.
 _MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENOMEM, errno.EMFILE, errno.EACCES, errno.EPERM}
-_INTERRUPTED = 130
+_INTERRUPTED = 128 + signal.SIGINT
 _TERMINATED = 128 + signal.SIGTERM
 _DEAD = {"BrokenProcessPool", "TerminatedWorkerError"}
 
@@ -141,7 +148,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed, flags = _split_flags(raw)
     debug = "--debug" in flags
     output = console.mode(quiet="--quiet" in flags, verbose="--verbose" in flags, colour="--no-color" not in flags)
-    with output, warnings.catch_warnings(), _interruptible() as terminated:
+    with output, warnings.catch_warnings(), ending_stuck_process(_end_stuck), _interruptible() as terminated:
         warnings.showwarning = _warn_once()  # a line for users, not for programmers
         try:
             if not parsed and "_EMBENCH_COMPLETE" not in os.environ:  # a shell's completion has no arguments either
@@ -149,7 +156,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 return 0
             if {"--help", "-h"} & set(parsed):
                 _import_help()
-            code = typer.main.get_command(app).main(parsed, prog_name="embench", standalone_mode=False)
+            with hearing_interrupts():
+                code = typer.main.get_command(app).main(parsed, prog_name="embench", standalone_mode=False)
             if code == _INTERRUPTED:  # typer handles the interrupt and returns its exit code
                 raise KeyboardInterrupt
             return code if isinstance(code, int) else 0
@@ -161,6 +169,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if terminated:  # the error is a consequence of the signal
                 return _fail(f"terminated; {KEPT}", _TERMINATED)
             return _explain(error, parsed)
+
+
+def _end_stuck(number: int) -> None:
+    """End this process after a signal that its main thread does not answer."""
+    code = 128 + number
+    os._exit(_fail(f"{'terminated' if code == _TERMINATED else 'interrupted'}; {KEPT}", code))
 
 
 @contextmanager

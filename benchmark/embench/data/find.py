@@ -21,7 +21,7 @@ from embench.data import data_folder, describe_root_fault
 from embench.data.cohort import Cohort, build_cohort, card_for_protocol, choose_targets, label_rules
 from embench.data.pseudonyms import Pseudonymous
 from embench.errors import DataError, UsageError
-from embench.files import aside, cached, cached_call, digest, saving, temporary
+from embench.files import aside, cached, cached_call, check_folder_files, digest, saving, temporary
 from embench.interfaces.dataset import Card, Dataset
 from embench.interfaces.raters import fuse_labels
 from embench.interfaces.recording import Label, Recording
@@ -123,6 +123,7 @@ class Source:
                     hint=f"{kind.card.obtain}",
                 )
             raise _make_no_data_error(self.entry, kind.card, self.folder, self.data_root)
+        check_folder_files(self.folder)
         with reader_faults(self.entry.full_name, str(self.folder)):
             dataset: Dataset = kind(self.folder)
         if self._is_own:
@@ -296,7 +297,7 @@ def make_first_description(folder: Path) -> str:
     """Return the text of a first `dataset.yaml` for a user's own recordings. Its first comments explain the guesses.
 
     Raises:
-        UsageError: there is a description already, which is never changed.
+        UsageError: there is a description already, which is never changed. DataError: the folder holds a pipe.
     """
     path = folder / "dataset.yaml"
     if path.exists() or path.is_symlink():
@@ -305,6 +306,7 @@ def make_first_description(folder: Path) -> str:
             where=str(path),
             hint="to start again, move this file away first",
         )
+    check_folder_files(folder)
     return registry.describer(OWN)(folder)
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
@@ -20,6 +18,7 @@ from embench.files import (
     cached_call,
     check_files,
     checksum_files,
+    damaged_place,
     digest,
     make_folder,
     read_sealed_json,
@@ -363,13 +362,11 @@ class Folder:
         try:
             self.check()
         except DamagedError as error:
-            place = self.path.with_name(f"{self.path.name}.damaged")
-            shutil.rmtree(place, ignore_errors=True)
+            place = damaged_place(self.path, error)
             place.mkdir()
             for path in self.path.iterdir():
                 if path.name != "lock" and path.suffix != LEASE:
                     path.rename(place / path.name)
-            warnings.warn(f"{error.where}: {error.what}; made again; the old files are now in {place}", stacklevel=2)
 
     def file(self, name: str) -> Path:
         """Return the path of one of the stage's files."""

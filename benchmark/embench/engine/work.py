@@ -8,9 +8,7 @@ import json
 import os
 import platform
 import re
-import signal
 import sys
-import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,7 +16,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -34,7 +31,15 @@ from embench.errors import EmbenchError, MachineError, OutOfMemory, PluginError
 from embench.files import DamagedError, make_folder, write_text
 from embench.registry.catalogue import display_name, installed
 from embench.registry.fragments import folders
-from embench.system import EventCallback, installed_version, limited_threads, locked, out_of_memory, processor_name
+from embench.system import (
+    EventCallback,
+    fitting,
+    installed_version,
+    limited_threads,
+    locked,
+    out_of_memory,
+    processor_name,
+)
 
 _RUNNERS: dict[str, Callable[[Stage[Any], Folder, Path], dict[str, Any]]] = {
     "pretrain": fits.run_pretrain,
@@ -98,7 +103,7 @@ def _run_locked(stage: Stage[Params], folder: Folder, root: Path) -> dict[str, A
     machine.seed_everything(stage.seed, threads, device)
     machine.reset_peak(device)
     started_s, started_cpu_s, started_j = time.monotonic(), _cpu_s(), machine.energy_j(device)
-    with limited_threads(threads), _hearing_interrupts():
+    with fitting(threads):
         result = _RUNNERS[stage.kind](stage, folder, root)
     result |= {"wall_seconds": time.monotonic() - started_s, "cpu_seconds": _cpu_s() - started_cpu_s}
     gpu = machine.gpu_name(device)
@@ -112,33 +117,6 @@ def _run_locked(stage: Stage[Params], folder: Folder, root: Path) -> dict[str, A
 def _cpu_s() -> float:
     """Return the processor seconds of this process and its ended children."""
     return sum(os.times()[:4])
-
-
-@contextmanager
-def _hearing_interrupts() -> Iterator[None]:
-    """Raise KeyboardInterrupt at the end of the context if a library suppressed one. On an interrupt, scikit-learn's
-    perceptrons and skorch's networks only stop training, and would count as fitted."""
-    heard = threading.Event()
-
-    def hear(number: int, frame: FrameType | None) -> None:
-        try:
-            before[signal.Signals(number)](number, frame)
-        except KeyboardInterrupt:
-            heard.set()
-            raise
-
-    main_thread = threading.current_thread() is threading.main_thread()  # no other sees a signal
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM) if main_thread}
-    before = {number: handler for number, handler in handlers.items() if callable(handler)}
-    try:
-        for number in before:
-            signal.signal(number, hear)
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    if heard.is_set():
-        raise KeyboardInterrupt
 
 
 def _name_cause(error: Exception | SystemExit, stage: Stage[Params], folder: Folder) -> EmbenchError:

@@ -79,7 +79,7 @@ from embench.statistics.nuisance_movement import (
     read_windows,
 )
 from embench.store import blank_clips
-from embench.system import EventCallback, cores, limited_threads, throttle_progress
+from embench.system import EventCallback, cores, fitting, throttle_progress
 
 if TYPE_CHECKING:
     from embench.statistics.answerable import UnanswerableTarget
@@ -177,7 +177,7 @@ def _measure_model_s(study: Study) -> float:
     classes = study.target.traits.has_classes
     x = np.random.default_rng(0).standard_normal((len(train), _COLUMNS))
     y = study.y[train].astype(int) if classes else study.y[train]
-    with limited_threads(1):
+    with fitting(1):
         return _measure_shortest(lambda: careful_trees(0, classes).fit(x, y))
 
 

@@ -28,7 +28,7 @@ from embench.engine.network import (
 )
 from embench.engine.stage import Part
 from embench.errors import CheckFailed, DataError, Refusals, UsageError
-from embench.files import sha256
+from embench.files import check_regular, sha256
 from embench.interfaces.dataset import Card
 from embench.interfaces.pretraining_data import DataUse, PretrainingData
 from embench.interfaces.recording import split_modality
@@ -337,6 +337,7 @@ def _hash_weights(path: Path) -> str:
             hint=f"for a torch checkpoint: embench weights convert {shlex.quote(str(path))} --out DIR",
         )
     try:
+        check_regular(path)
         with safe_open(path, "pt") as file:
             for name in file.keys():  # noqa: SIM118  it is no mapping
                 file.get_tensor(name)

@@ -23,7 +23,7 @@ from embench.records import TimeContext
 from embench.registry.catalogue import get_object_file, make_object_name, register_object
 from embench.registry.contents import PYTHON, inspect_object
 from embench.statistics.result import Result
-from embench.system import KEPT
+from embench.system import KEPT, hearing_interrupts
 from embench.vocabulary import did_you_mean
 
 if TYPE_CHECKING:
@@ -61,7 +61,8 @@ def from_python(function: Callable[_P, _R]) -> Callable[_P, _R]:
                 hint = _TWO_ARGUMENTS.format(function.__name__) if is_method else did_you_mean(name, known)
                 raise UsageError(what, expected=", ".join(known), hint=hint)
         try:
-            return function(*arguments, **named)
+            with hearing_interrupts():
+                return function(*arguments, **named)
         except EmbenchError as error:
             for each in (error, *error.faults):
                 each.what = str(in_python(each.what))

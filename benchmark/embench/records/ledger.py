@@ -72,7 +72,7 @@ def record_evaluations(
     for entry in missing.values():
         append_to_ledger(home, entry)
     if missing:
-        what = f"test-set evaluations in {runs} were missing: {len(missing)}; they are counted now"
+        what = f"test-set evaluations in {Path(runs).absolute()} were missing: {len(missing)}; they are counted now"
         warnings.warn(f"{home / LEDGER_FILE}: {what}", stacklevel=2)
     for target in targets:
         for folder in (home, runs):

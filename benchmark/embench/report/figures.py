@@ -25,7 +25,7 @@ from embench.report.page import SectionBody, figure_row, figure_with_table, join
 from embench.statistics.calibration import RARE, THRESHOLDS, Bin, Calibration, recorded_calibration
 from embench.statistics.joined import Joined, labels_of
 from embench.statistics.probes import LABEL, STIMULUS, SUBJECT, ProbeResult, linear_probe
-from embench.system import limited_threads
+from embench.system import fitting
 from embench.vocabulary import label
 
 # ROC curves, confusion matrices and calibration of several classes: computed in every fold and seed, then averaged.
@@ -427,7 +427,7 @@ def tsne_map(x: np.ndarray) -> np.ndarray:
     from sklearn.manifold import TSNE
     from sklearn.preprocessing import StandardScaler
 
-    with limited_threads(1):
+    with fitting(1):
         varied = StandardScaler().fit_transform(x[:, x.std(0) > 0].astype(np.float64))
         start = "pca" if min(varied.shape) > 1 else "random"
         positions = TSNE(2, perplexity=min(30.0, (len(x) - 1) / 3), init=start, random_state=0).fit_transform(varied)

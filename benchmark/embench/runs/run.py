@@ -212,25 +212,25 @@ def grid(
     videos = [decode_videos(p.cohorts, p.method, p.request.workers, on_event) for p in plans]
     stages = list({id_: stage for p in plans for id_, stage in p.graph.stages.items()}.values())
     outcome, root = Outcome(), stage_folder(requests[0].runs_folder)
-    count = choose_workers(requests[0], stages, executor, workers)
+    parallel = choose_workers(requests[0], stages, executor, workers)
     several = len(plans) > 1 or executor != "local"
     on_cpu = any(planned.setting.device == "cpu" for planned in plans)
     expected = _estimate_stages(plans, root) if several or (progress and on_cpu) else {}
     file = GridFile.for_plans(plans) if several else None
     if file:
-        file.begin(plans, expected, executor, count)
+        file.begin(plans, expected, executor, parallel)
     if any(expected.values()):
-        on_event(_make_forecast(stages, expected, count))
+        on_event(_make_forecast(stages, expected, parallel))
     watched = _add_observers(on_event, observers, plans)
     results: list[Result] = []
     failures: dict[str, EmbenchError] = {}
-    waiting = deque(zip(plans, conformance, videos, strict=True))
+    waiting, count = deque(zip(plans, conformance, videos, strict=True)), _make_counter(plans)
 
     def conclude_first() -> None:
         planned, conforms, seen = waiting.popleft()
         end: Result | EmbenchError
         try:
-            end = _conclude(planned, outcome, root, observers, conforms, seen, on_event, placebo=placebo)
+            end = _conclude(planned, outcome, root, observers, conforms, seen, on_event, count, placebo=placebo)
             results.append(end)
         except EmbenchError as error:
             end = failures[format_title(planned)] = error
@@ -245,7 +245,7 @@ def grid(
         while waiting and outcome.over(waiting[0][0].graph.stages):
             conclude_first()
 
-    resources = Resources(count, options or {}, expected, (lambda: file.cancelled) if file else (lambda: False))
+    resources = Resources(parallel, options or {}, expected, (lambda: file.cancelled) if file else (lambda: False))
     try:
         run_stages(stages, requests[0], conclude_finished, executor=executor, resources=resources, outcome=outcome)
         while waiting:
@@ -345,11 +345,14 @@ def _conclude(
     conformance: Mapping[str, Reason],
     videos: Sequence[Mapping[str, Any]],
     on_event: EventCallback,
+    count_evaluations: Callable[[Plan], ledger.EvaluationCounts],
     *,
     placebo: bool,
 ) -> Result:
     """Score a plan with finished stages and write its record; scores are written and shown once before the confound
-    analysis. If the same code wrote this record before, return it, so that test labels are not read again."""
+    analysis. If the same code wrote this record before, return it, so that test labels are not read again.
+
+    `count_evaluations` records the plan in the ledger, and returns the counts."""
     outcome.check(planned.graph.stages)
     if (planned.folder / "run.yaml").is_file():
         known = record.read_record(planned.folder)
@@ -363,10 +366,7 @@ def _conclude(
             guards.record_refusal(planned, root)
             raise
     on_event({"event": "scoring", "run": planned.id})
-    request, targets = planned.request, [t.name for t in planned.test.targets]
-    data, opening = planned.source.raw_digest(), guards.make_ledger_line(planned)
-    looks = ledger.record_evaluations(request.runs_folder, data, planned.test.store.key, opening, targets)
-    content = make_manifest(planned, outcome, looks, conformance, videos).content()
+    content = make_manifest(planned, outcome, count_evaluations(planned), conformance, videos).content()
 
     def write(evaluated: Evaluation) -> Result:
         _write(planned, root, content, evaluated)
@@ -380,6 +380,26 @@ def _conclude(
     found = write(evaluate.evaluate(planned, root, on_event, first=show, placebo=placebo))
     _notify(observers, planned, found.scores)
     return found
+
+
+def _make_counter(plans: Sequence[Plan]) -> Callable[[Plan], ledger.EvaluationCounts]:
+    """Return a function that records a plan in the ledgers and returns the counts. Its first call records all `plans`
+    of a command, so that no count depends on the order in which runs end."""
+    waiting = list(plans)
+
+    def count_evaluations(planned: Plan) -> ledger.EvaluationCounts:
+        while waiting:
+            _record_evaluations(waiting.pop(0))
+        return _record_evaluations(planned)
+
+    return count_evaluations
+
+
+def _record_evaluations(planned: Plan) -> ledger.EvaluationCounts:
+    """Record in the ledgers that a plan is scored, and return the counts."""
+    data, targets = planned.source.raw_digest(), [target.name for target in planned.test.targets]
+    opening, runs = guards.make_ledger_line(planned), planned.request.runs_folder
+    return ledger.record_evaluations(runs, data, planned.test.store.key, opening, targets)
 
 
 def _has_analysis(planned: Plan, scores: Scores, placebo: bool) -> bool:

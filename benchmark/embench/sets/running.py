@@ -69,7 +69,7 @@ from embench.statistics.answers import TargetAnswers
 from embench.statistics.result import Result
 from embench.store import Store, derive
 from embench.store.fingerprint import synthetic
-from embench.system import EventCallback, ProgressCallback, installed_version, limited_threads
+from embench.system import EventCallback, ProgressCallback, fitting, installed_version
 from embench.vocabulary import did_you_mean, label
 
 # Forecast for features and estimators: embench measures how long this machine needs for the features of one recording,
@@ -168,9 +168,9 @@ def _time_fit(plan: Plan, stage: Stage[Any], width: int) -> float:
 def _measure_time(work: Callable[[], Any], first: Callable[[], Any] | None = None) -> tuple[float, Any]:
     """Return the CPU seconds of `work` with one thread, and its result. The function `first`, by default `work` itself,
     is called before, since a first call loads libraries."""
-    with limited_threads(1):
+    with fitting(1):
         (first or work)()
-    with limited_threads(1):  # again, for the libraries that were loaded
+    with fitting(1):  # again, for the libraries that were loaded
         began = time.process_time()
         result = work()
         return time.process_time() - began, result

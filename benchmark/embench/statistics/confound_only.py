@@ -17,7 +17,7 @@ from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target, Unit
 from embench.protocols import ReferenceName
 from embench.statistics.conditioned import ranges_by_code
-from embench.system import installed_version, limited_threads
+from embench.system import fitting, installed_version
 
 if TYPE_CHECKING:
     from sklearn.ensemble import HistGradientBoostingClassifier
@@ -342,7 +342,7 @@ def _fit_and_predict(task: ConfoundTask, x: np.ndarray) -> np.ndarray:
 
     # Without early stopping, which would hold out units of training subjects at random. One thread, so that sums are
     # added in one order whatever the machine. Nothing is drawn below 200,000 rows, so that seeds share what is kept.
-    with limited_threads(1):
+    with fitting(1):
         if not task.target.traits.has_classes:
             values = HistGradientBoostingRegressor(early_stopping=False, random_state=0)
             return np.asarray(values.fit(x[task.train], task.train_labels).predict(x[task.test]))

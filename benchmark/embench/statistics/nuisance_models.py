@@ -13,7 +13,7 @@ import numpy as np
 from embench.interfaces.ranking import iterate_groups
 from embench.interfaces.units import Target
 from embench.statistics.confound_only import BalancedTrees
-from embench.system import cores, limited_threads, workers_pay
+from embench.system import cores, fitting, workers_pay
 
 CLIP = 4.0
 """Largest absolute standardised value; larger ones are clipped, so that a few artefacts do not decide a fit."""
@@ -217,7 +217,7 @@ def _fit_and_predict(
 
     classes = target.traits.has_classes
     label = y[train].astype(int) if classes else y[train]
-    with limited_threads(1), warnings.catch_warnings():
+    with fitting(1), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # models need not converge to be useful as confounds
         model = make(seed, classes)
         model.fit(x[train], label)

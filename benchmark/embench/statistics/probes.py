@@ -20,7 +20,7 @@ from sklearn.preprocessing import StandardScaler
 from embench.interfaces.metric import Undefined
 from embench.protocols import UnitId
 from embench.records.predictions import MODEL, Embeddings, Labels, Predictions
-from embench.system import limited_threads
+from embench.system import fitting
 
 SUBJECT, STIMULUS, LABEL = "subject", "stimulus", "label"
 N_FOLDS = 5
@@ -96,7 +96,7 @@ def _cross_validate(x: np.ndarray, y: np.ndarray, groups: np.ndarray, *, binary:
         return None
     two = binary and len(usable) == 2
     model = make_pipeline(StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=300))
-    with limited_threads(1), warnings.catch_warnings():
+    with fitting(1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)  # as of subjects with few rows
         predicted = cross_val_predict(model, x, y, cv=splits, method="decision_function" if two else "predict")

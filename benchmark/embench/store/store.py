@@ -10,7 +10,6 @@ import math
 import os
 import shutil
 import uuid
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field
@@ -23,10 +22,12 @@ import numpy as np
 
 from embench.errors import DataError, MachineError
 from embench.files import (
+    DAMAGED,
     DamagedError,
     aside,
     check_files,
     checksum_files,
+    damaged_place,
     digest,
     flush,
     make_folder,
@@ -39,7 +40,7 @@ from embench.interfaces.recording import Label, Signal, split_modality
 from embench.reasons import plain_values, read_values
 from embench.signals.gaps import Stretch
 from embench.signals.resample import length_after, to_rate
-from embench.system import locked
+from embench.system import hearing_interrupts, locked
 
 RERUN_HINT = "rerun the same command: it makes missing and damaged files again"
 
@@ -112,7 +113,6 @@ def open_rows(path: Path) -> np.memmap:
 
 _ASIDE = ".building-"
 _SUMS = "checksums.json"
-_DAMAGED = ".damaged"
 
 _HINTS = {
     errno.ENOSPC: "free some space, or point EMBENCH_CACHE at a larger disk",
@@ -174,7 +174,7 @@ def damaged_folders(cache: Path) -> Iterator[DamagedError]:
 def stored_folders(cache: Path) -> list[Path]:
     """Return all folders that `build_once` made below a cache."""
     found = (folder for kind in ("store", "derived") for folder in (cache / kind).glob("*"))
-    return sorted(f for f in found if f.is_dir() and not f.name.startswith(".") and f.suffix != _DAMAGED)
+    return sorted(f for f in found if f.is_dir() and not f.name.startswith(".") and f.suffix != DAMAGED)
 
 
 def _is_sound(target: Path) -> bool:
@@ -195,10 +195,7 @@ def _keep_or_move(target: Path) -> bool:
     try:
         check_folder(target)
     except DamagedError as error:
-        place = target.with_name(f"{target.name}{_DAMAGED}")
-        shutil.rmtree(place, ignore_errors=True)
-        target.rename(place)
-        warnings.warn(f"{error.where}: {error.what}; made again; the old files are now in {place}", stacklevel=2)
+        target.rename(damaged_place(target, error))
         return False
     return True
 
@@ -543,7 +540,8 @@ def cache_array(store: Store, key: object, make: Callable[[], np.ndarray]) -> np
     path = _cache_path(store, key)
     with suppress(OSError, DataError, KeyError):
         return read_arrays(path)["array"]
-    array = make()
+    with hearing_interrupts():  # a model that an interrupt left half trained is not cached
+        array = make()
     with suppress(OSError):
         make_folder(path.parent, store.mode)
         with temporary(aside(path)) as unfinished:

@@ -36,6 +36,7 @@ from embench_plugins.datasets.own.description import HINT, Written
 from embench_plugins.datasets.own.found import Kind, find_modality
 from embench_plugins.datasets.own.layout import ENTITIES, OwnChannels, Source, Unlabelled, compile_part
 from embench_plugins.datasets.own.signals import Read, find_moments, keep_in_memory, make_signal
+from embench_plugins.datasets.own.unpacked import most_unpacked
 
 # A task of a BIDS dataset: EEG and what was recorded with it, through mne-bids, and physiology beside it.
 #
@@ -50,7 +51,6 @@ _NAME = re.compile(
 _SI = {**{name: 1 / volts for name, volts in VOLTS.items()}, "S": 1.0, "mS": 1e3, "uS": 1e6}
 """Unit -> factor that converts values of mne, which are in volt or siemens."""
 _VOLTAGES = ("eeg", "ecg", "emg", "eog", "bio")
-_MOST_BYTES = 2_000_000_000
 
 
 def find_bids(root: Path, task: str) -> Iterator[tuple[Path, dict[str, str]]]:
@@ -166,10 +166,11 @@ def _read_physio(path: Path) -> dict[str, Track]:
             f"no sidecar with Columns, SamplingFrequency and StartTime: {error}", where=str(sidecar)
         ) from error
     try:
+        most = most_unpacked(path.stat().st_size)
         with gzip.open(path) as file:
-            content = file.read(_MOST_BYTES + 1)
-        if len(content) > _MOST_BYTES:
-            raise DataError(f"it is over {_MOST_BYTES / 1e9:g} GB unpacked", where=str(path))
+            content = file.read(most + 1)
+        if len(content) > most:
+            raise DataError(f"it unpacks to over {most / 1e9:.2g} GB", where=str(path))
         table = pd.read_csv(io.BytesIO(content), sep="\t", header=None, na_values=["n/a"], dtype=np.float64)
     except (OSError, EOFError, zlib.error, ValueError, pd.errors.ParserError) as error:
         raise DataError(f"not readable: {error}", where=str(path), expected="numbers between tabs, in gzip") from error

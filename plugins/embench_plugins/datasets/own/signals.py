@@ -41,6 +41,7 @@ from embench_plugins.datasets.own.clock import COLUMN, STARTS_APART_S, UNIX_S, U
 from embench_plugins.datasets.own.exports import find_column
 from embench_plugins.datasets.own.layout import TIME_UNITS, FromHeader, OwnChannels
 from embench_plugins.datasets.own.tables import parse_marked_numbers
+from embench_plugins.datasets.own.unpacked import check_matlab
 
 # Samples that share the time at which their packet came: their rate, and their places on an even grid.
 
@@ -390,6 +391,7 @@ def read_channel(path: Path, name: str, own: OwnChannels | None, where: str, zon
 @contextmanager
 def _open_file(path: Path, zone: tzinfo, how: tables.Reading) -> Iterator[Find]:
     if path.suffix.lower() not in TABLES:
+        check_matlab(path)
         with open_recording(path) as tracks_of:
             yield lambda _, own, __: tracks_of(own)
     elif path.is_file() and e4.is_signal_file(path):

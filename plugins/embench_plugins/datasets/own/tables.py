@@ -33,6 +33,7 @@ from embench_plugins.datasets.own.exports import (
     read_unisens,
     split_cells,
 )
+from embench_plugins.datasets.own.unpacked import MOST_BYTES, check_archive
 
 # Numbers with marks of thousands or decimal commas in columns of tables.
 
@@ -135,6 +136,7 @@ def read_sheet(path: Path, skip: int = 0, sheet: str | None = None) -> pd.DataFr
 def list_sheets(path: Path) -> list[str]:
     """Return the sheets of an Excel file that are not empty. Raises DataError."""
     try:
+        check_archive(path)
         read = pd.read_excel(path, sheet_name=None, header=None, dtype=object, engine="openpyxl")
     except Exception as error:  # as `read_sheet`
         raise DataError(f"not readable: {str(error)[:120]}", where=str(path), expected="a whole file") from error
@@ -148,6 +150,7 @@ def _read_spss(path: Path) -> pd.DataFrame:
 
 def _read_excel(path: Path, skip: int, sheet: str | None) -> pd.DataFrame:
     """Return the rows of a sheet, or of all sheets, below the line of names; see `read_sheet`."""
+    check_archive(path)
     read = pd.read_excel(path, sheet_name=None, header=None, dtype=object, engine="openpyxl")
     filled = {str(name): cells for name, cells in read.items() if cells.notna().to_numpy().any()}
     names = ", ".join(filled) or "none"
@@ -193,7 +196,6 @@ PARQUET = ".parquet"
 FRAMES = (PARQUET, SPREADSHEET, SPSS)
 """Tables that are not text, which are read whole."""
 SUFFIXES = (".csv", ".tsv", ".txt", *FRAMES)
-MOST_BYTES = 2_000_000_000
 _MOST_LINE = 1 << 16
 _SEEN = 50
 _BLOCK = 1 << 20
@@ -350,10 +352,14 @@ def _read(path: Path, form: Dialect, **options: object) -> Any:
         )  # fmt: skip
 
 
+def _too_large_error(path: Path) -> DataError:
+    return DataError(f"it is over {MOST_BYTES / 1e9:g} GB large", where=str(path), hint="cut it into several files")
+
+
 def _check_whole(path: Path, form: Dialect, **options: object) -> pd.DataFrame:
     """Read all columns of a text table, since pandas does not report longer rows if only some columns are read."""
     if path.stat().st_size > MOST_BYTES:
-        raise DataError(f"it is over {MOST_BYTES / 1e9:g} GB large", where=str(path), hint="cut it into several files")
+        raise _too_large_error(path)
     found: pd.DataFrame = _read(path, form, **options)
     found.columns = list(form.names)[: found.shape[1]]
     if form.before.names and not pd.api.types.is_numeric_dtype(found.iloc[:, 0]):
@@ -376,6 +382,11 @@ def _read_frame(path: Path, how: Reading, _changed: int, _size: int) -> pd.DataF
     if path.suffix.lower() != PARQUET:
         return read_sheet(path, how.skip, how.sheet)
     try:
+        from pyarrow.parquet import read_metadata  # type: ignore[import-untyped]
+
+        form = read_metadata(path)
+        if 8 * form.num_rows * form.num_columns > MOST_BYTES:
+            raise _too_large_error(path)
         table = pd.read_parquet(path)
         dated = isinstance(table.index, pd.DatetimeIndex)
         table.index.name = table.index.name or ("time" if dated else None)

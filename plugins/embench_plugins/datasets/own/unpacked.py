@@ -1,0 +1,60 @@
+"""Sizes of compressed files, checked before they are unpacked: a small file must not fill the memory."""
+
+from __future__ import annotations
+
+import struct
+import zipfile
+import zlib
+from pathlib import Path
+
+from embench.errors import DataError
+
+MOST_BYTES = 2_000_000_000
+_SMALL, _MOST_RATIO = 1 << 26, 100
+_COMPRESSED = 15
+
+
+def most_unpacked(packed: int) -> int:
+    """Return the number of bytes to which a file of `packed` bytes may unpack. Recordings shrink to a tenth, and zeros
+    to a thousandth."""
+    return min(MOST_BYTES, max(_SMALL, _MOST_RATIO * packed))
+
+
+def check_archive(path: Path) -> None:
+    """Check the members of a zip archive, such as an Excel file. Raises DataError if they unpack to too much."""
+    with zipfile.ZipFile(path) as archive:
+        _check(path, sum(member.file_size for member in archive.infolist()))
+
+
+def check_matlab(path: Path) -> None:
+    """Check the sizes that compressed variables of a MATLAB file of version 5 state. Files of other kinds, and damage,
+    are left to the reader.
+
+    Raises:
+        DataError: the variables unpack to too much."""
+    if path.suffix.lower() != ".mat":
+        return
+    size = 0
+    with path.open("rb") as file:
+        order = {b"\x00\x01IM": "<", b"\x01\x00MI": ">"}.get(file.read(128)[124:])
+        while order and len(tag := file.read(8)) == 8:
+            kind, packed = struct.unpack(f"{order}II", tag)
+            start = file.tell()
+            if kind == _COMPRESSED:
+                try:
+                    head = zlib.decompressobj().decompress(file.read(min(packed, 1024)), 8)
+                except zlib.error:
+                    return
+                size += struct.unpack(f"{order}II", head)[1] if len(head) == 8 else 0
+            file.seek(start + packed)
+    _check(path, size)
+
+
+def _check(path: Path, size: int) -> None:
+    if size > most_unpacked(path.stat().st_size):
+        raise DataError(
+            f"it unpacks to {size / 1e9:.2g} GB",
+            where=str(path),
+            expected=f"at most {_MOST_RATIO} times its size",
+            hint="save it again without compression, or cut it into several files",
+        )

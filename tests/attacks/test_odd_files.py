@@ -1,0 +1,246 @@
+"""Files that are not files, that unpack to a thousand times their size, or that lie damaged in a cache."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import shutil
+import signal
+import struct
+import tracemalloc
+import warnings
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from embench.cli import main
+from embench.engine.stage import Folder
+from embench.errors import DataError
+from embench.planning import weights
+from embench.records import ledger
+from embench.store.store import build_once
+from embench_plugins.datasets.own import items, tables
+from embench_plugins.datasets.own.reader import Own
+
+from ..plugins.datasets import own_files
+
+ANSWERED_S = 20
+MOST_MB = 300
+"""Memory that a reader may take for a file of under 1 MB."""
+
+
+@pytest.fixture(autouse=True)
+def limited_time() -> Iterator[None]:
+    """Ends a test that waits for a pipe, which nobody writes into."""
+    if not hasattr(signal, "SIGALRM"):
+        pytest.skip("Windows has no pipes in folders")
+
+    def end(*_: object) -> None:
+        raise AssertionError(f"no answer within {ANSWERED_S} s")
+
+    before = signal.signal(signal.SIGALRM, end)
+    signal.alarm(ANSWERED_S)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+def make_pipe(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    os.mkfifo(path)
+
+
+def link_pipe(path: Path) -> None:
+    make_pipe(path.with_name("pipe"))
+    path.unlink(missing_ok=True)
+    path.symlink_to("pipe")
+
+
+def link_device(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    path.symlink_to("/dev/zero")
+
+
+ODD = {"pipe": make_pipe, "linked pipe": link_pipe, "device": link_device}
+MAT = {"eda": {"channels": {"eda": "1"}, "array": "eda", "rate": 4, "unit": "uS"}}
+
+
+def make_own(root: Path, name: str, put: Callable[[Path], object]) -> list[str]:
+    if name.endswith(".mat"):
+        own_files.study(root)
+        own_files.describe(root, {"files": "{participant:?}.mat", "signals": MAT})
+    else:
+        own_files.study(root)
+    put(root / name)
+    return [str(root)]
+
+
+@pytest.mark.parametrize("command", ["verify", "prepare"])
+@pytest.mark.parametrize("name", ["A.csv", "A.mat", "moods.csv", "dataset.yaml"])
+@pytest.mark.parametrize("odd", ODD)
+def test_own_data(odd: str, name: str, command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = make_own(tmp_path / "study", name, ODD[odd])
+    assert main(["data", command, *folder]) in (1, 3)
+    said = "".join(capsys.readouterr())
+    assert "not a regular file" in said
+    assert ("pipe" if odd == "linked pipe" else name) in said
+    assert "what to do: " in said
+
+
+def test_a_folder_without_description(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A first description is drafted from its files."""
+    own_files.study(tmp_path)
+    (tmp_path / "dataset.yaml").unlink()
+    make_pipe(tmp_path / "C.csv")
+    assert main(["data", "new", str(tmp_path)]) == 3
+    assert "not a regular file" in capsys.readouterr().err
+
+
+def test_weights(tmp_path: Path) -> None:
+    make_pipe(path := tmp_path / "a.safetensors")
+    with pytest.raises(DataError, match="not a regular file"):
+        weights._hash_weights(path)
+
+
+DATASETS = ["amigos", "case", "deap", "k_emocon", "stress_predict", "wesad"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_a_published_dataset(dataset: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One of each kind of its files, in turn."""
+    whole = tmp_path / "whole"
+    assert main(["data", "synthesize", dataset, "--out", str(whole), "--subjects", "2"]) == 0
+    root = next(path for path in (whole / dataset, whole) if (path / "EMBENCH_SYNTHETIC.json").is_file())
+    suffixes = {path.suffix: path for path in sorted(root.rglob("*")) if path.is_file()}
+    for path in suffixes.values():
+        copy = tmp_path / "copy" / dataset
+        shutil.copytree(root, copy)
+        make_pipe(copy / path.relative_to(root))
+        capsys.readouterr()
+        assert main(["data", "verify", dataset, "--data-root", str(copy.parent)]) in (1, 3)
+        assert "not a regular file" in "".join(capsys.readouterr())
+        shutil.rmtree(copy)
+
+
+def test_hidden_files_and_loops_are_no_fault(tmp_path: Path) -> None:
+    """Such as the socket of a version control system, and a link to the folder itself."""
+    from embench.files import check_folder_files
+
+    own_files.study(tmp_path)
+    (tmp_path / ".git").mkdir()
+    make_pipe(tmp_path / ".git" / "monitor")
+    (tmp_path / "again").symlink_to(tmp_path)
+    (tmp_path / "gone").symlink_to("nowhere")
+    check_folder_files(tmp_path)
+
+
+# Small files that are large once they are unpacked.
+
+
+def peak_mb(work: Callable[[], object]) -> float:
+    """The memory that `work` takes until it refuses a file."""
+    tracemalloc.start()
+    try:
+        with pytest.raises((DataError, ValueError), match=r"unpack|GB large|rows"):
+            work()
+        return tracemalloc.get_traced_memory()[1] / 1e6
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_matlab_file_of_zeros(tmp_path: Path) -> None:
+    """480 MB of one variable."""
+    count = 60_000_000
+    head = struct.pack("<4I2I2I2H4s2I", 6, 8, 6, 0, 5, 8, count, 1, 1, 3, b"eda", 9, 8 * count)
+    packer = zlib.compressobj(9)
+    body = packer.compress(struct.pack("<2I", 14, len(head) + 8 * count) + head)
+    for _ in range(480):
+        body += packer.compress(bytes(1_000_000))
+    body += packer.flush()
+    content = b"MATLAB 5.0".ljust(124) + b"\x00\x01IM" + struct.pack("<2I", 15, len(body)) + body
+    assert len(content) < 1_000_000
+    make_own(tmp_path, "A.mat", lambda path: path.write_bytes(content))
+    (tmp_path / "A.csv").unlink()
+    assert peak_mb(lambda: list(Own(tmp_path).recordings("A"))) < MOST_MB
+
+
+def test_a_table_of_physiology(tmp_path: Path) -> None:
+    path = tmp_path / "sub-1_task-a_physio.tsv.gz"
+    with gzip.open(path, "wb") as file:
+        for _ in range(300):
+            file.write(b"0\n" * 500_000)
+    path.with_name("sub-1_task-a_physio.json").write_text(
+        '{"Columns": ["eda"], "SamplingFrequency": 4, "StartTime": 0}', "utf-8"
+    )
+    assert peak_mb(lambda: items._read_physio(path)) < MOST_MB
+
+
+def test_a_spreadsheet(tmp_path: Path) -> None:
+    path = tmp_path / "a.xlsx"
+    pd.DataFrame({"eda": [1.0]}).to_excel(path, index=False)
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive, archive.open("xl/media/zeros", "w") as file:
+        for _ in range(300):
+            file.write(bytes(1 << 20))
+    assert peak_mb(lambda: tables.read_sheet(path)) < MOST_MB
+
+
+@pytest.mark.slow
+def test_a_parquet_file(tmp_path: Path) -> None:
+    parquet, arrow = pytest.importorskip("pyarrow.parquet"), pytest.importorskip("pyarrow")
+    path, block = tmp_path / "a.parquet", arrow.table({"eda": np.zeros(4_000_000)})
+    with parquet.ParquetWriter(path, block.schema) as writer:
+        for _ in range(80):
+            writer.write_table(block)
+    assert path.stat().st_size < 1_000_000
+    with pytest.raises(DataError, match="GB large"):
+        tables._load_frame(path)
+
+
+# Damaged copies in a cache, and warnings about folders.
+
+
+def damage(folder: Path) -> None:
+    (folder / "array").write_bytes(b"other")
+
+
+def test_a_cache_keeps_one_damaged_copy(tmp_path: Path) -> None:
+    def build(folder: Path) -> None:
+        (folder / "array").write_bytes(b"12345678" * 100)
+
+    for name in ("one", "two", "three"):
+        build_once(tmp_path / name, build, 0o700)
+        damage(tmp_path / name)
+        with pytest.warns(UserWarning, match=r"three\.damaged|two\.damaged|one\.damaged") as told:
+            build_once(tmp_path / name, build, 0o700)
+        assert "you may delete" in str(told[0].message)
+    assert [path.name for path in tmp_path.glob("*.damaged")] == ["three.damaged"]
+
+
+def test_a_runs_folder_keeps_one_damaged_stage(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        folder = Folder(tmp_path, name)
+        folder.write_arrays("array.npz", {"x": np.zeros(3)})
+        folder.finish({})
+        folder.file("array.npz").write_bytes(b"other")
+        with pytest.warns(UserWarning, match="you may delete"):
+            folder.set_aside()
+    assert [path.name for path in tmp_path.glob("*.damaged")] == ["two.damaged"]
+
+
+def test_a_warning_names_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EMBENCH_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "runs").mkdir()
+    monkeypatch.chdir(tmp_path / "runs")
+    opening = {"dataset": "d", "protocol": "p", "run": "r1", "method": "m"}
+    ledger.record_evaluations(Path(), b"data", "f", opening, ["arousal"])
+    shutil.rmtree(tmp_path / "cache")
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        ledger.record_evaluations(Path(), b"data", "f", {**opening, "run": "r2"}, ["arousal"])
+    assert f"in {tmp_path / 'runs'} were missing" in str(told[0].message)
