@@ -262,7 +262,7 @@ def rows_by_level() -> str:
         found = [entry for row in own if (entry := published().get(question(vars(row.request))))]
         hours = sum(entry.run.cost.wall_seconds for entry in found) / 3600
         lines += [[f"`{dataset}`", level, str(len(own)), str(len(found)), f"{hours:.2f}"]] if own else []
-    return table(["dataset", "level", "rows", "published", "hours on two cores"], lines)
+    return table(["dataset", "level", "rows", "published", "core-hours of these"], lines)
 
 
 def claims(paper: str, board: Board) -> str:

@@ -680,7 +680,7 @@ class Steps(_Display):
 
 
 def _get_word(stage: Mapping[str, Any]) -> str:
-    """Return the word before the counter of a stage's kind."""
+    """Return the word before the counter of stages of this kind, such as `training`."""
     return _PROGRESS_WORDS.get(str(stage.get("kind")), "running")
 
 

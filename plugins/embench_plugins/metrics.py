@@ -181,8 +181,8 @@ class F1Macro(ConfusionMetric):
         return np.where((labels > 0).sum(1) > 1, mean, np.nan)
 
     def compute_chance(self, units: Units) -> float:
-        """Return the F1 of random decisions in the labels' proportions. No other proportions give random decisions a
-        higher F1: with p of labels and q of decisions, the mean of 2pq / (p + q) is largest at q = p."""
+        """Return the macro F1 of random decisions in the labels' proportions. A class with p of the labels and q of the
+        decisions has F1 = 2pq / (p + q), and the mean over the K classes that occur is largest at q = p: 1 / K."""
         return 1.0 / float((class_proportions(units) > 0).sum())
 
 

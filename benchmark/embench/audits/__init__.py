@@ -44,15 +44,15 @@ def audit_run(
         trust_code: True to import classes from files that the record names.
 
     Raises:
-        DataError: the record is incomplete, or the data are missing. UsageError: it cannot be retrained, or `out`
-            cannot be made. CheckFailed: the record names code in a file."""
+        DataError: the record is incomplete, or the data are missing. UsageError: the run cannot be retrained, or
+            `out` cannot be made. CheckFailed: the record names code in a file."""
     known = read_record(Path(folder))
     with names_resolved([(Path(folder), known)], trust_code=trust_code, given=dataset):
         evidence = collect_evidence(Path(folder), data_root, known, dataset)
         made = _audit(evidence, retrained, progress)
     content = made.to_dict()
     if out is None and evidence.manifest.entry and evidence.card.labels_public != "yes":
-        content = redact_audit(content)  # what it measured would tell labels if the entry were published again
+        content = redact_audit(content)  # if the audit were published with the entry, figures could reveal labels
     write_audit(out or Path(folder), content)
     return made
 

@@ -736,7 +736,7 @@ NAMED_ABOVE = 0.05
 
 
 def find_repaired_units(cohort: Cohort) -> dict[str, np.ndarray]:
-    """Return modality -> mask (n,) of the run's labelled units, True if more than `MOST_REPAIRED` of the unit's samples
+    """Return modality -> mask (n,) of a run's labelled units, True if more than `MOST_REPAIRED` of the unit's samples
     are bridged (interpolated) or missing in any channel."""
     chosen = cohort.arrays(_find_labelled(cohort))
     order = np.argsort(chosen["recording"], kind="stable")
@@ -744,10 +744,10 @@ def find_repaired_units(cohort: Cohort) -> dict[str, np.ndarray]:
     found = {m: np.zeros(len(order), bool) for m in cohort.modalities}
     for rows in groups if len(order) else ():
         entry = cohort.store.recordings[chosen["recording"][rows[0]]]
-        start, stop = chosen["start"][rows], chosen["stop"][rows]
+        start, stop = chosen["start"][rows], chosen["stop"][rows]  # in s
         for m, repaired in found.items():
             sound = [_sum_sound(cohort, entry, part, start, stop) for part in split_modality(m)]
-            repaired[rows] = np.min(sound, 0) < (1 - MOST_REPAIRED) * (stop - start) - 1e-6
+            repaired[rows] = np.min(sound, 0) < (1 - MOST_REPAIRED) * (stop - start) - 1e-6  # for rounding
     return found
 
 

@@ -311,7 +311,8 @@ def _describe_agreement(
     nominal: bool,
     raters: Raters | None,
 ) -> list[dict[str, Any]]:
-    """Return the agreement in each set of annotators of the target's label, over values per unit; first the card's."""
+    """Return the agreement in each set of annotators of the target's label, from one value per annotator and unit. The
+    set that the dataset card names comes first."""
     kinds: dict[str, Any] = dict(store.label_kinds)
     cut = choose_cut(kinds[target.label], protocol)
     usable = [n for n, kind in kinds.items() if choose_cut(kind, protocol) == cut]

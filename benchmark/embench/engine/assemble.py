@@ -169,7 +169,7 @@ def _complete_mask(rows: Tensor, mask: Tensor | None) -> Tensor:
 
 
 def chain_data(parts: Sequence[Data]) -> Data:
-    """Return the rows of several data sets without labels, concatenated in this order."""
+    """Return the rows of several data sets, concatenated in this order, without labels; a single one is unchanged."""
     first, *others = parts
     if not others:
         return first

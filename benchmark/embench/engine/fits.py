@@ -531,7 +531,8 @@ def _load_windows(stage: Stage[PretrainParams]) -> tuple[Data, dict[str, InputSp
 
 
 def _describe_sources(stage: Stage[PretrainParams], about: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield a description of each dataset of a pretraining, with hours by modality and the common facts `about`."""
+    """Yield a description of each dataset of a pretraining, with hours by modality and the common facts `about`.
+    Channels in `about` are named as in the first dataset; the others are described with their own names."""
     for k, (spec, task) in enumerate(list_sources(stage)):
         store = open_store(stage.places["stores"][spec.store])
         segments = [

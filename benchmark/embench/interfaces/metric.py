@@ -190,7 +190,8 @@ class SubjectMetric(Metric):
 
 
 def resample_mean(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Return (R,) means of subjects' `values` (P,) in samples with `counts` (R, P) of each subject, ignoring NaN.
+    """Return (R,) means of subjects' `values` (P,) in R resamples, ignoring NaN. `counts` (R, P): how often each
+    subject is in each resample.
 
     >>> resample_mean(np.array([0.6, 0.8, np.nan]), np.array([[1, 1, 1], [2, 0, 1]]))
     array([0.7, 0.6])

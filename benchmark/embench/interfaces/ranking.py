@@ -146,7 +146,7 @@ def auroc_by_subject(units: Units, subjects: np.ndarray) -> np.ndarray:
 
 def auroc_without_stimulus(units: Units, subjects: np.ndarray, stimuli: Sequence[str]) -> np.ndarray:
     """Return (K, P) AUROC within each subject of `subjects` (P,) without the units of each of `stimuli` (K,); NaN for a
-    single class.
+    single class. A stimulus without units changes nothing.
 
     >>> from embench.testing.require import units
     >>> sample = units("binary", subjects=2)
@@ -161,6 +161,7 @@ def auroc_without_stimulus(units: Units, subjects: np.ndarray, stimuli: Sequence
         values = np.full((len(names), len(subjects)), np.nan)
         for p, rows in iterate_groups(codes):
             table = compare_subjects(score[rows], positive[rows], cell[rows], len(names), tie)
+            # Without a stimulus: all (K, K) counts, less the stimulus's row and column, which share a cell.
             won, pairs = (counts.sum() - counts.sum(0) - counts.sum(1) + np.diag(counts) for counts in table)
             values[:, p] = np.divide(won, pairs, out=np.full(len(names), np.nan), where=pairs > 0)
         by_class.append(values)

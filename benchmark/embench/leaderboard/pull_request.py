@@ -469,8 +469,8 @@ def check_boards(
     """Run all checks of the entry or the leaderboards at `path`.
 
     Args:
-        earlier: an earlier state of the leaderboards, to which entries may only have been added. For unchanged entries,
-            only later additions by others are checked.
+        earlier: an earlier state of the leaderboards, to which entries may only have been added. Of entries that are
+            unchanged since then, only the files that others may add later are checked.
 
     Raises:
         UsageError: `path` contains no entry, or `earlier` is given and `path` is not the folder of all leaderboards.

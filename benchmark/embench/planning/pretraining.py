@@ -243,8 +243,8 @@ def find_pretrained_parts(request: Request, method: Method) -> list[str]:
 
 
 def _choose_training(request: Request, method: Method, protocol: Protocol) -> tuple[tuple[str, ...], str]:
-    """Return the settings by which all networks are trained, and a description. Settings of the request override
-    them."""
+    """Return the settings with which all compared networks are trained, and a sentence that describes them. The caller
+    lets settings of the request override them, and the sentence lists those that do."""
     kinds = () if method.inputs == "features" else _TRAINS[method.joins]
     if not kinds:
         return (), f"{method.fusion.short} is fitted on features, and no network is trained"

@@ -73,8 +73,8 @@ def partition(
 
 
 def _folds(deal: _Deal, units: Sequence[Unit], sessions: Mapping[str, float] | None = None) -> list[Fold]:
-    """Return one fold for each part of the split units. It tests this part and trains on the others. With `tests:
-    last`, return only the fold of the last part."""
+    """Return one fold for each part into which the units are split: it tests on this part and trains on the others.
+    With `tests: last`, return only the fold that tests on the last part."""
     split = deal.protocol.split
     atoms, sizes = _indivisible_parts(deal.protocol, units)
     blocks = deal.blocks(_find_longest_sessions(units, atoms, sessions)) if split.neighbours and sessions else {}
@@ -244,7 +244,8 @@ class _Deal:
         return balanced_partitions(sorted(names, key=lambda name: deal.hash("balanced", name)))[position]
 
     def validation(self, sizes: Mapping[str, int], fold: int) -> set[str]:
-        """Return the names in `sizes` used for validation: the protocol's proportion, but at most half."""
+        """Return the parts used for validation, drawn until the protocol's size is reached; at most half of the parts
+        and of their total size. `sizes`: part -> its size, see `_indivisible_parts`."""
         total, rule = sum(sizes.values()), self.protocol.validation
         wanted = max(math.floor(rule.fraction * total + 0.5), rule.at_least)
         taken: set[str] = set()

@@ -51,8 +51,8 @@ def record_evaluations(
     """Record that a run is scored on some targets, in the ledger of its data and in the ledger of its runs folder. Call
     it before test labels are read; both files are on disk when it returns.
 
-    A run counts once, however often it is scored. Evaluations in the runs folder that the ledger lacks are added first,
-    with a warning.
+    A run counts once, however often it is scored. Evaluations in the runs folder that the data's ledger lacks are added
+    to it first, with a warning.
 
     Args:
         runs: the runs folder. `data`: digest of the raw files. `fingerprint`: digest of the prepared data.
@@ -63,21 +63,21 @@ def record_evaluations(
         CheckFailed: a chain is broken. MachineError: a ledger cannot be written.
     """
     mark = hashlib.sha256(b"ledger" + data).hexdigest()[:16]
-    home = get_ledger_folder() / mark
-    of_runs, known_keys = read_ledger(runs), {_get_key(entry) for entry in read_ledger(home)}
-    of_data = [e for e in of_runs if e.get("data", mark) == mark and e["dataset"] == opening["dataset"]]
-    known_runs = {e["run"] for e in of_runs} | {run for *_, run in known_keys} | {opening["run"]}
-    before = [*of_data, *_recover_evaluations(runs, opening["dataset"], fingerprint, known_runs)]
-    missing = {_get_key(e): e for e in before if _get_key(e) not in known_keys}
+    data_ledger = get_ledger_folder() / mark
+    in_runs, known_keys = read_ledger(runs), {_get_key(entry) for entry in read_ledger(data_ledger)}
+    on_data = [e for e in in_runs if e.get("data", mark) == mark and e["dataset"] == opening["dataset"]]
+    known_runs = {e["run"] for e in in_runs} | {run for *_, run in known_keys} | {opening["run"]}
+    earlier = [*on_data, *_recover_evaluations(runs, opening["dataset"], fingerprint, known_runs)]
+    missing = {_get_key(e): e for e in earlier if _get_key(e) not in known_keys}
     for entry in missing.values():
-        append_to_ledger(home, entry)
+        append_to_ledger(data_ledger, entry)
     if missing:
         what = f"test-set evaluations in {Path(runs).absolute()} were missing: {len(missing)}; they are counted now"
-        warnings.warn(f"{home / LEDGER_FILE}: {what}", stacklevel=2)
+        warnings.warn(f"{data_ledger / LEDGER_FILE}: {what}", stacklevel=2)
     for target in targets:
-        for folder in (home, runs):
+        for folder in (data_ledger, runs):
             append_to_ledger(folder, {**opening, "target": target, "data": mark})
-    return _count(_read_lines(home), opening["dataset"], opening["protocol"], targets)
+    return _count(_read_lines(data_ledger), opening["dataset"], opening["protocol"], targets)
 
 
 def count_up_to(chain: str, dataset: str, protocol: str, targets: Sequence[str]) -> EvaluationCounts | None:

@@ -305,7 +305,7 @@ class RulePart(_Part):
 
 
 class RuleOfTargetPart(_Part):
-    """A target of the dataset card."""
+    """A target of the dataset card, with the rule of its labels."""
 
     name: Word = Field(description="Name of the target.", examples=["arousal"])
     kind: KindName = Field(description="Kind of the target: two classes, several classes, or continuous values.")
@@ -568,8 +568,9 @@ def check_manifest(content: Any, where: str) -> Manifest:
 
 
 def as_model(kind: type[M], content: Any, what: str, where: str, expected: str | None = None) -> M:
-    """Return the content of a file as a model. `what`, `expected`: the file's name and the expectation in messages.
-    Raises DataError if a text has control characters, or if fields are missing or wrong; the message names them."""
+    """Return the content of a file as a `kind`. For messages, `what` is a phrase for the file, `where` its path, and
+    `expected` what it should contain. Raises DataError if a text has control characters, or if fields are missing or
+    wrong; the message names them."""
     check_texts(content, where)
     try:
         return kind.model_validate(content)

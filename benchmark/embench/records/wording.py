@@ -1,4 +1,4 @@
-"""Text of figures, scores, names of methods and calibration data for screens, reports and papers."""
+"""The wording of numbers, scores, method names and calibration data on screens, in reports and in papers."""
 
 from __future__ import annotations
 

@@ -148,8 +148,8 @@ class ObjectContent:
 
     Args:
         digest: digest of everything that determines its behaviour. `files`: the files with its code.
-        loose: names of the modules outside of packages whose code is part of it. `installed`: installed module that it
-            uses -> identity of its code.
+        loose: top-level names of the modules that it uses and that are not installed. `installed`: installed module
+            that it uses -> identity of the module's code.
     """
 
     digest: str

@@ -138,7 +138,7 @@ def check_search(request: Request, search: Search) -> None:
 
 
 def _list_trial_settings(search: Search) -> Iterator[str]:
-    """Yield settings that together contain every path of a search with all of its values, or a range's lower end."""
+    """Yield `path=value` for each value of each path of a search; of a range, only for its lower end."""
     for path, values in parse_space(search.space).items():
         yield from (
             f"{path}={value}" for value in (values if isinstance(values, tuple) else (format_setting(values.low),))

@@ -334,7 +334,8 @@ def _compare_panel(panel: _Panel) -> Mapping[str, Comparison] | str:
 
 
 def _describe_difference(gaps: Mapping[str, Comparison] | str, panel: _Panel, result: Result) -> dict[str, Any]:
-    """Return the fields of a row on the difference of its run from the reference."""
+    """Return the fields of a row on the difference of its run from the reference: `panel.first`, else the best run.
+    `gaps`: run -> its comparison with the reference, or why none was made."""
     best = [*panel.user_runs, *panel.baselines][0].id
     none = {**_get_interval(None, "from_reference"), "p": None, "comparisons": 0, "not_compared": ""}
     is_reference = {"reference": result.id == (panel.first or best)}
@@ -345,7 +346,7 @@ def _describe_difference(gaps: Mapping[str, Comparison] | str, panel: _Panel, re
         return {**is_reference, **none}
     gap = pair.difference
     mean, low, high = gap.mean, gap.low, gap.high
-    if not panel.first:  # the comparison is of the best run with this one
+    if not panel.first:  # the comparison is of the best run with this one: reverse the sign
         mean, low, high = -mean, None if high is None else -high, None if low is None else -low
     values = {"from_reference": mean, "from_reference_low": low, "from_reference_high": high}
     about = {"p": pair.p_holm, "comparisons": pair.n_comparisons, "not_compared": "", "over": pair.over}

@@ -355,7 +355,7 @@ def _make_cell(board: Board, method: tuple[str, str, str], metric: str) -> dict[
 
 
 def _method_key(row: Row) -> tuple[str, str, str]:
-    """Return (name, signals, differences), which identify a method whatever dataset it was trained on."""
+    """Return (name, signals, differences from the plain method), the same for all datasets of training."""
     plain = "; ".join(text for text in row.differences if not text.startswith("trained on "))
     return format_method(row.parts, row.pretrainers), row.signals, plain
 

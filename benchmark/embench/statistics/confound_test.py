@@ -635,7 +635,7 @@ MODEL_PARTITIONS = 3
 
 
 def make_studies(cohort: Cohort, protocol: Protocol, seeds: Mapping[str, Sequence[int]]) -> Studies:
-    """Return the studies of these `seeds`, for each target whose study is large."""
+    """Return target -> its studies, except for small studies (see `is_small`). `seeds`: target -> seeds."""
     observed, large = Observed(cohort), [t for t in cohort.targets if not is_small(cohort, protocol, t)]
     return {target.name: _make_target_studies(observed, target, protocol, seeds[target.name]) for target in large}
 

@@ -660,14 +660,14 @@ def _table(rows: Sequence[tuple[str, str, str]], width: int) -> list[str]:
     """Return rows of three cells as lines; the first and the last cell are wrapped if they do not fit."""
     middle = max(len(row[1]) for row in rows)
     left, right = (max(len(row[k]) for row in rows) for k in (0, 2))
-    room = width - 2 - middle - 4
-    if left + right > room:
+    room = width - 2 - middle - 4  # without the indentation of 2 and two gaps of 2
+    if left + right > room:  # the third column keeps its width, unless too little is left for the first
         left = min(left, room - right if room - right >= _LEAST_FIRST_COLUMN else room // 2)
         right = room - left
     out = []
     for first, second, third in rows:
-        inner = len(first) - len(first.lstrip())
-        wrapped = _wrap(first.lstrip(), left, inner, 2), [second], _wrap(third, max(right, 1))
+        indent = len(first) - len(first.lstrip())
+        wrapped = _wrap(first.lstrip(), left, indent, 2), [second], _wrap(third, max(right, 1))
         cells = zip_longest(*wrapped, fillvalue="")
         out += [f"  {one:<{left}}  {two:<{middle}}  {three}".rstrip() for one, two, three in cells]
     return out

@@ -522,12 +522,13 @@ def _compare_paired(summands: Sequence[Summands]) -> _Compared:
 
 
 def _overlap_variances(summands: Sequence[Summands], variance: np.ndarray) -> np.ndarray:
-    """Return (M, M) the training-overlap variance of each difference. `variance` (M, M): the variance without it."""
-    shared = np.zeros_like(variance)
+    """Return (M, M) the training-overlap variance of the difference of each two methods, 0 on the diagonal. `variance`
+    (M, M): the variance of the differences without it."""
+    overlap = np.zeros_like(variance)
     for a, b in combinations(range(len(summands)), 2):
         gap = summands[a].by_seed - summands[b].by_seed
-        shared[a, b] = shared[b, a] = _overlap_variance(gap, summands[0].trained, variance[a, b])
-    return shared
+        overlap[a, b] = overlap[b, a] = _overlap_variance(gap, summands[0].trained, variance[a, b])
+    return overlap
 
 
 def _overlap_variance(by_seed: np.ndarray, trained: np.ndarray, variance: float) -> float:

@@ -416,8 +416,11 @@ def recorded_targets(record: Record) -> list[Target]:
 
 
 def joined_on_common(records: Sequence[Record], target: Target, groups: Mapping[str, str]) -> list[Joined]:
-    """Return for each record the labelled units that all methods predict or, since version 3 of scoring, must predict.
-    Raises DataError if no unit is common, or if folds or labels differ."""
+    """Return for each record its labelled units that all records list: predicted units and, since version 3 of scoring,
+    units that a method had to predict and did not. `groups`: subject -> group.
+
+    Raises:
+        DataError: no unit is common, or folds or labels differ."""
     rows = [_labelled_predictions(r, target.name) for r in records]
     keys = [[f"{seed} {unit}" for seed, unit in zip(t["seed"].tolist(), t["unit"].tolist(), strict=True)] for t in rows]
     common = reduce(set.intersection, map(set, keys))

@@ -287,8 +287,8 @@ class Study:
 
     Args:
         observed: the n units. `y`: (n,) labels, NaN for an unlabelled unit.
-        parts: for each fold, training units and the units that it predicts, as positions in `units`.
-        models: another study whose fitted models of confounds this study uses; None if it has its own."""
+        parts: for each fold, its training units and the units that it predicts, as positions in the n units.
+        models: another study whose fitted models of confounds this study uses; None to fit its own."""
 
     observed: Observed
     target: Target
@@ -381,7 +381,7 @@ def _with_models(name: str, study: Study) -> np.ndarray:
 
 
 def is_published(name: str, study: Study) -> bool:
-    """Return True if the predictions of a block's models are published, so that no model is fitted."""
+    """Return True if predictions of the block `name`'s confound-only models are published, so that none is fitted."""
     return has_predictions(study.cohort.store.name, published_key(name, study))
 
 

@@ -126,7 +126,7 @@ def make_every_version(batch: Batch, rates: Mapping[str, float]) -> Batch:
 
 
 def make_versions(x: Tensor, rate: float) -> tuple[Tensor, ...]:
-    """Return `x` (B, C, T) at `rate` Hz unchanged, then with each of the five changes; a label is a position."""
+    """Return `x` (B, C, T) at `rate` Hz unchanged, then five changed versions; a version's label is its position."""
     return x, add_noise(x), permute(x), warp_time(x, rate), resize_crop(x), warp_magnitude(x)
 
 

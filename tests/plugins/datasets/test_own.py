@@ -109,6 +109,17 @@ class TestTimes:
         np.testing.assert_array_equal(signal.data, np.float32([[1, 2, np.nan, 4, 5]]))
         assert signal.rate == 2
 
+    def test_no_sample_is_lost_where_stretches_of_time_meet(self, tmp_path):
+        """At 1000 Hz, three stretches of 101 samples take 98.6 ms instead of 100, and begin 1.61 ms after the last."""
+        step = np.full(1304, 1.0)
+        step[1000:] = 0.986
+        step[[1000, 1101, 1202]] = 1.61
+        rows = "".join(f"{ms:.3f},{k + 1}\n" for k, ms in enumerate(np.cumsum(step) - 1))
+        timed(tmp_path, time_unit="ms", rate=1000)
+        (tmp_path / "A.csv").write_text("t,EDA\n" + rows)
+        values = read(tmp_path)["A"].signals["eda"].data[0]
+        np.testing.assert_array_equal(values[np.isfinite(values)], np.arange(1, 1305))
+
     def test_files_with_dates_are_cut_to_what_they_share(self, tmp_path):
         start = 1_704_103_200
 

@@ -190,7 +190,7 @@ def _standardise(track: np.ndarray, watched: np.ndarray) -> np.ndarray:
 
 
 def _scale_stick(stick: np.ndarray) -> np.ndarray:
-    """Return the raw joystick on the release's scale, with its three decimals."""
+    """Return values of the raw files (-STICK to STICK) as in the other files: 0.5 to 9.5, with three decimals."""
     return np.round(REST + 9 * stick / (2 * STICK), 3)
 
 

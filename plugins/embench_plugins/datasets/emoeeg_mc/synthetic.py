@@ -190,7 +190,7 @@ def _make_eeg(brain: Brain, seconds: int, rate: float, rng: np.random.Generator,
     spectrum = fft.rfft(SD_UV * brain.draw_eeg(0.0, round(seconds * RATE), RATE, rng, band=(0.3, 80.0)))
     band = np.digitize(fft.rfftfreq(round(seconds * RATE), 1 / RATE), BANDS)  # 0 below all, 6 above
     added = np.pad(power, ((0, 0), (1, 1)))
-    times = rate / RATE
+    times = rate / RATE  # factor for a change of length by irfft; below, half of log power is log amplitude
     return np.asarray(times * fft.irfft(spectrum * np.exp(added / 2)[:, band], round(seconds * rate)), np.float32)
 
 

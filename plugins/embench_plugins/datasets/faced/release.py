@@ -70,7 +70,8 @@ RATINGS = (
 
 
 class Clip(NamedTuple):
-    """A video clip: the emotion that it is meant to evoke, median length in s, and film's title as in the events."""
+    """A video clip: the emotion that it is meant to evoke, its length in s (the median of its showings), and the film's
+    title as in the events."""
 
     emotion: str
     length_s: float

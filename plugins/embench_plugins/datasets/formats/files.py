@@ -66,8 +66,8 @@ def make_session_recording(
 def collect_findings(
     found: Sequence[str], people: Sequence[str], where: Path, list_findings: Callable[[str], Iterable[Finding]]
 ) -> list[Finding]:
-    """Return findings on a folder: one for each of `people` who is not in `found`, and what `list_findings` yields for
-    each subject in `found`. A DataError of a subject becomes a finding."""
+    """Return findings on a folder: one that lists the `people` who are not in `found`, if any, and what `list_findings`
+    yields for each subject in `found`. A DataError of a subject becomes a finding."""
     findings = []
     if missing := [person for person in people if person not in found]:
         what = f"{len(found)} of {len(people)} subjects are here, not {', '.join(missing)}"

@@ -127,7 +127,7 @@ class Kind:
 
 
 def list_files(root: Path) -> list[Path]:
-    """Return the files below a folder, without hidden files, linked folders and `dataset.yaml`."""
+    """Return at most `_MOST_FILES` files below a folder, without hidden files, linked folders and files of embench."""
     found: list[Path] = []
     for folder, inside, names in os.walk(root):
         inside[:] = sorted(name for name in inside if not name.startswith("."))

@@ -310,7 +310,7 @@ class Participants:
         return found
 
     def find_info(self, subject: str) -> Mapping[str, str]:
-        """Return the facts on a subject that `info` names."""
+        """Return name -> fact on a subject, for the names in `participants: info`; missing facts are left out."""
         cells = self._cells.get(tables.simplify_value(subject), {})
         info = {name: str(cells.get(column, "")) for name, column in self._spec.info.items()}
         return {name: value for name, value in info.items() if value.lower() not in tables.MISSING}

@@ -615,20 +615,19 @@ def _are_even(times: np.ndarray, rate: float) -> bool:
 
 
 def _place_samples(times: np.ndarray, first: np.ndarray, rate: float, path: Path, column: str) -> np.ndarray:
-    """Return the place of each sample on an even grid: samples of a stretch are consecutive, and the time of its first
-    sample decides the place of a stretch."""
+    """Return the place (n,) of each sample on an even grid. `first` (k,): first row of each stretch, see
+    `_find_stretches`."""
     whole, steps = np.arange(len(times), dtype=np.float64), np.diff(times)
     lengths = np.diff(np.concatenate([first, [len(times)]]))
     begun = np.repeat(first, lengths)
     near = np.abs(times - times[begun] - (whole - begun) / rate) <= 0.5 / rate + _RESOLUTION_S
     if _are_even(times, rate) and (len(first) == 1 or not near.all()):
-        place = whole
+        place = whole  # no sample is missing
     elif near.all() and len(first) < 0.1 * len(times) and (steps > 0).all():
-        place = np.round(times[begun] * rate) + whole - begun
-        place += np.maximum.accumulate(np.maximum(0, np.repeat(np.concatenate([[0], [
-            place[k - 1] + 1 - place[k] for k in first[1:]]]), lengths)))  # fmt: skip
+        # Samples of a stretch are consecutive. It begins at the time of its first sample, or after the one before.
+        place = whole + np.repeat(np.maximum.accumulate(np.round(times[first] * rate) - first), lengths)
     else:
-        place = np.round(times * rate)
+        place = np.round(times * rate)  # each sample at its own time
     return _check_places(place, times, rate, path, column)
 
 

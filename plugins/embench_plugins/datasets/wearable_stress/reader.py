@@ -457,11 +457,12 @@ def _make_exercise_labels(session: e4.Session, presses: np.ndarray, stage: str) 
 
 
 def find_states(presses: np.ndarray, times: np.ndarray, stage: str) -> dict[str, np.ndarray]:
-    """Return target -> state (n,) in each whole second of a session: 0 rest, 1 exercise or work, 2 neither.
+    """Return target -> state (n,) in each whole second of a session: 0 rest, 1 the target's activity, 2 neither. The
+    activity of `exercise` includes the cool-down, that of `work` does not.
 
     Args:
-        presses: (k,) in s on the clock of `times` (n,), all presses of a whole session.
-        stage: `S` or `f`, the first letter of the subject's id.
+        presses: (k,) in s on the clock of `times` (n,), all presses of the device's button in a session.
+        stage: version of the study, `S` or `f`: the first letter of the subject's id.
     """
     first, last = float(presses.min()), float(presses.max())
     cool_down = float(np.sort(presses)[COOL_DOWN[stage]])
