@@ -25,7 +25,7 @@ from embench.leaderboard.entries import Attestation, hash_entry, list_entry_fold
 from embench.records.record import read_manifest
 
 BOARD = ROOT / "leaderboards" / "stress_predict"
-PROTOCOL = "subject-independent-v3"
+PROTOCOL = "subject-independent-v4"
 
 
 def make_copies(root: Path, count: int, first: int = 0) -> list[Path]:

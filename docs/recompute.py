@@ -186,8 +186,7 @@ def read(folder, manifest):  # method -> its labelled rows, as columns; subject 
     known = {tuple(key): label for *key, label in np.c_[of, labels["label"]].tolist()}
     rows["label"] = np.array([known.get((u, t, s), known.get((u, t, ""), "nan")) for u, t, s in to.tolist()], float)
     if entry:
-        models = shared.get("confound_only") or shared["controls"]  # the latter in schema 2
-        numbers = arrays(folder / "predictions.npz", "model/") | arrays(f"{models}.npz", "")
+        numbers = arrays(folder / "predictions.npz", "model/") | arrays(f"{shared['confound_only']}.npz", "")
         methods = {k.split("/")[0]: dict(rows) for k in numbers}
         for k, v in numbers.items():
             methods[k.split("/")[0]][k.split("/")[1]] = v
@@ -211,7 +210,7 @@ def why_not(folder, metrics):  # why nothing can be recomputed, or None
 def main(folder):  # whether all agrees
     manifest, scores = ((folder / name).read_text(encoding="utf-8") for name in ("run.yaml", "scores.json"))
     scores, agree, n = json.loads(scores), 0, 0
-    primary = scores["headlines" if scores["schema"] == 2 else "primary_metrics"]  # schema 2 until all are made anew
+    primary = scores["primary_metrics"]
     if reason := why_not(folder, primary):
         print(f"not recomputed: {reason}")
         return True

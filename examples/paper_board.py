@@ -17,7 +17,7 @@ from embench.vocabulary import label
 
 boards = next(path for path in (Path("leaderboards"), Path("../leaderboards")) if path.is_dir())
 rows = embench.read_leaderboards(
-    "stress_predict", protocol="subject-independent-v3", target="stress", leaderboards=boards
+    "stress_predict", protocol="subject-independent-v4", target="stress", leaderboards=boards
 )
 methods = rows[(rows["kind"] == "method") & rows["trained_on"].isna() & (rows["modalities"].str.len() == 3)]
 methods = methods.sort_values("score", ascending=False)
@@ -31,7 +31,7 @@ methods[["method", "score", "score_low", "score_high", "adjusted", "evidence"]].
 columns = ["method", "score", "score_low", "score_high"]
 spans = list(methods[columns].itertuples(index=False, name=None))
 count = len(spans)
-record = embench.open_result(boards / "stress_predict" / "subject-independent-v3" / methods["id"].iloc[0])
+record = embench.open_result(boards / "stress_predict" / "subject-independent-v4" / methods["id"].iloc[0])
 confound_only = record.to_pandas().query("primary_metric and method in ['elapsed_time', 'movement', 'protocol_phase']")
 confound_only = confound_only.assign(method=confound_only["method"].map(label)).sort_values("mean")
 spans += list(confound_only[["method", "mean", "low", "high"]].itertuples(index=False, name=None))

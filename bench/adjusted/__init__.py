@@ -5,7 +5,7 @@ import argparse
 import os
 from pathlib import Path
 
-PROTOCOL = "subject-independent-v3"
+PROTOCOL = "subject-independent-v4"
 DATASETS = ("stress_predict", "wearable_stress")
 TARGET = "stress"
 

@@ -37,7 +37,7 @@ from embench.statistics.joined import shared_stimuli
 
 HERE = Path(__file__).parent
 BOARDS = HERE.parents[1] / "leaderboards"
-PROTOCOL = "subject-independent-v3"
+PROTOCOL = "subject-independent-v4"
 SEEDS = tuple(range(10))
 EXCHANGES, ENTRIES, OF_EFFECTS, EFFECTS = 12, 5, 4, (0.1, 0.2, 0.3, 0.6, 1.0)
 

@@ -22,7 +22,7 @@ from embench.statistics.joined import recorded_targets, unit_length
 from embench.statistics.scores import compute_scores
 
 ROOT = Path(__file__).parents[2]
-PROTOCOL = "subject-independent-v3"
+PROTOCOL = "subject-independent-v4"
 
 
 def main() -> None:

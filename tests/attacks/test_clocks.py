@@ -15,7 +15,7 @@ from .attack import Arena
 from .clocks import CLOCKS
 from .unseen import UNSEEN
 
-BOARD = Path(__file__).parents[2] / "leaderboards" / "stress_predict" / "subject-independent-v3"
+BOARD = Path(__file__).parents[2] / "leaderboards" / "stress_predict" / "subject-independent-v4"
 pytestmark = pytest.mark.slow
 
 CONFOUND_ONLY = ("prior", "elapsed_time", "movement", "session_position")

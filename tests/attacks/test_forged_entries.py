@@ -29,7 +29,7 @@ def _headline(scores: Any) -> Any:
 
 
 def _folds_of_two() -> Any:
-    rules: Any = load_protocol("subject-independent-v3").model_dump(mode="json", exclude_none=True)
+    rules: Any = load_protocol("subject-independent-v4").model_dump(mode="json", exclude_none=True)
     return {**rules, "split": {**rules["split"], "folds": 2}}
 
 

@@ -127,7 +127,7 @@ def test_sessions_whose_order_nobody_knows_are_refused(tmp_path: Path, names: tu
     folder = write_days(tmp_path / "days", 3, names)
     with pytest.raises(UsageError, match="the order of the sessions of days is not known"):
         plan(folder, write_rules(tmp_path, "session"))
-    plan(folder, load_protocol("subject-independent-v3").name)
+    plan(folder, load_protocol("subject-independent-v4").name)
 
 
 def test_what_the_design_does_not_allow_is_refused_with_the_reason(tmp_path: Path) -> None:

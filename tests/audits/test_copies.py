@@ -23,7 +23,7 @@ DATA = os.environ.get("EMBENCH_TEST_DATA")
 @pytest.mark.skipif(not DATA, reason="EMBENCH_TEST_DATA does not say where real data are")
 def test_pulses_of_two_people_are_no_copies_though_some_align_by_chance():
     """Of 22 people, two pairs had three of twelve windows of many songs that aligned with .53 and .55."""
-    store = find_source("hku956", Path(DATA)).prepared(load_protocol("subject-independent-v3"))
+    store = find_source("hku956", Path(DATA)).prepared(load_protocol("subject-independent-v4"))
     compared, found = find_matches(store, None, ["ppg"], {"ppg": 64.0})
     assert compared["ppg"] > 2000
     assert found == []
@@ -49,7 +49,7 @@ def regular_pulses(root: Path) -> Path:
 
 
 def matches(root: Path) -> list[tuple[str, str]]:
-    store = find_source(plugin("Tiny"), root).prepared(load_protocol("subject-independent-v3"))
+    store = find_source(plugin("Tiny"), root).prepared(load_protocol("subject-independent-v4"))
     compared, found = find_matches(store, None, ["ecg"], {"ecg": 64.0})
     assert compared["ecg"] > 200
     return [(match.one, match.other) for match in found]
@@ -68,6 +68,6 @@ def test_a_recording_of_one_window_can_be_a_copy(tmp_path):
     """Nothing lies before or after it that could be compared."""
     root = world(tmp_path, n_subjects=8, stimuli=8, seconds=(18, 18.5))
     copy_subject(root, "p03", "p05", lambda x, _: x)
-    store = find_source(plugin("Tiny"), root).prepared(load_protocol("subject-independent-v3"))
+    store = find_source(plugin("Tiny"), root).prepared(load_protocol("subject-independent-v4"))
     _, found = find_matches(store, None, ["ecg"], {"ecg": 64.0})
     assert [(match.one, match.other) for match in found] == [("p03", "p05")]

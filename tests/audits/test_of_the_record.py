@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from embench.records.schema2 import translate_audit
 
 from embench.audits import audit_record
 from embench.audits.checks import CHECKS, OF_THE_RECORD
@@ -15,7 +16,6 @@ from embench.reasons import OTHER
 from embench.records.audit import list_shown_findings, read_audit, read_skipped_reasons
 from embench.records.findings import EVIDENCE_KINDS, FINDINGS, UNKNOWN, find_wrong_field
 from embench.records.record import read_record
-from embench.records.schema2 import translate_audit
 from embench.statistics.form import result_forms
 
 from ..sample import sample
@@ -25,7 +25,7 @@ BOARDS = Path(__file__).parents[2] / "leaderboards"
 
 @pytest.mark.parametrize("board", sample(["stress_predict", "eegmat"], "eegmat"))
 def test_they_find_what_the_published_audit_found(board: str) -> None:
-    [entry, *_] = sorted((BOARDS / board / "subject-independent-v3").glob("cnn_tf-single-*"))
+    [entry, *_] = sorted((BOARDS / board / "subject-independent-v4").glob("cnn_tf-single-*"))
     published = read_audit(entry)
     assert published is not None
     expected = {(found.check, found.severity, found.what) for found in list_shown_findings(published)}
@@ -68,7 +68,7 @@ def test_each_is_a_check_of_the_whole_audit() -> None:
 
 
 def test_who_scores_files_is_told_what_to_do_with_files() -> None:
-    entry = BOARDS / "stress_predict" / "subject-independent-v3" / "handcrafted-svm-5c30c425e7"
+    entry = BOARDS / "stress_predict" / "subject-independent-v4" / "handcrafted-svm-5c30c425e7"
     known = read_record(entry)
     for outside, todo in ((None, "with --dev"), ("mine", "score only the file of the chosen method")):
         run = {**known.run, "method": {**known.run["method"], "submission": outside}}
@@ -78,7 +78,7 @@ def test_who_scores_files_is_told_what_to_do_with_files() -> None:
 
 
 def test_a_method_that_reads_a_context_is_judged_at_the_level_that_its_audit_and_form_name() -> None:
-    [entry] = (BOARDS / "stress_predict" / "subject-independent-v3").glob("tcn-shared_tf-8*")
+    [entry] = (BOARDS / "stress_predict" / "subject-independent-v4").glob("tcn-shared_tf-8*")
     record, audit = read_record(entry), read_audit(entry)
     assert audit is not None
     [now] = [finding.what for name, finding in audit_record(entry, record).findings if name == "confound_only"]

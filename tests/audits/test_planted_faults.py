@@ -114,7 +114,7 @@ def test_prediction_by_stimulus(tmp_path):
     assert set(found) == {"stimulus"}
 
 
-@pytest.mark.parametrize("protocol", sample(["", "subject-independent-v3"], ""))
+@pytest.mark.parametrize("protocol", sample(["", "subject-independent-v4"], ""))
 def test_prediction_by_clock(tmp_path, protocol):
     rng = np.random.default_rng(1)
     root = world(tmp_path / "w", lambda about: rng.random() < 0.1 + 0.8 * about["order"] / 11, seconds=SHORT)

@@ -25,7 +25,7 @@ from ..attacks.clocks import CLOCKS
 from ..sample import WHOLE
 
 DATA = os.environ.get("EMBENCH_TEST_DATA")
-PROTOCOL = "subject-independent-v3"
+PROTOCOL = "subject-independent-v4"
 BOARDS = Path(__file__).parents[2] / "leaderboards" / "stress_predict"
 pytestmark = [
     pytest.mark.slow,

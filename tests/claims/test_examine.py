@@ -145,7 +145,7 @@ def test_the_set_of_a_paper_ends_in_a_page_of_printed_and_obtained_numbers(bring
     assert done.code == 6  # of a row that fails
     (page,) = (tmp_path / "runs").glob(f"*/{PAPER}.md")
     text = page.read_text()
-    for protocol in ("subject-independent-v3", "strizhkova2024"):
+    for protocol in ("subject-independent-v4", "strizhkova2024"):
         assert f"| {TINY} | arousal | {protocol} |" in text
     assert "+0.500" in text  # as printed
     assert "side a failed: encoder embench_acme/raising" in text
@@ -207,7 +207,7 @@ def asking(measure, *, metric="accuracy", **own):
 @pytest.mark.slow
 def test_measured_claims_share_runs_of_other_targets_and_protocols_and_pair_them_by_subject(bring):
     both = {"arousal": POOL, "valence": {**POOL, "target": "valence"}}
-    elsewhere = {"arousal": POOL, "others": {**POOL, "protocol": "subject-independent-v3"}}
+    elsewhere = {"arousal": POOL, "others": {**POOL, "protocol": "subject-independent-v4"}}
     run = bring(
         A1=asking("gap_by_subject", runs=both, published={"arousal": 0.7, "valence": 0.4}),
         A2=asking("gap_by_subject", runs=elsewhere),
@@ -219,7 +219,7 @@ def test_measured_claims_share_runs_of_other_targets_and_protocols_and_pair_them
     assert one["runs"][0] == two["runs"][0] == three["runs"][0]
     records = [record.read_record(folder) for folder in (*one["runs"], two["runs"][1])]
     assert [r.run["targets"] for r in records] == [["arousal"], ["valence"], ["arousal"]]
-    assert [r.run["protocol"]["name"] for r in records][2] == "subject-independent-v3"
+    assert [r.run["protocol"]["name"] for r in records][2] == "subject-independent-v4"
     hits = {target: ClaimRun(of, "", target, "accuracy").right() for target, of in zip(both, records, strict=False)}
     shares = {
         target: [

@@ -93,7 +93,7 @@ def a_result(scores=SCORES, *, id_="r", synthetic=True):
     manifest = {
         "id": id_,
         "dataset": {"name": "embench_plugins/amigos", "synthetic": {} if synthetic else None},
-        "protocol": {"name": "subject-independent-v3", "leaks": False},
+        "protocol": {"name": "subject-independent-v4", "leaks": False},
         "cohort": {"design": "free", "subjects": 12},
         "method": {
             "encoders": {"eda": "embench_plugins/cnn_tf"},

@@ -28,7 +28,7 @@ def cache(tmp_path_factory, monkeypatch):
 def test_printed_with_reasons_and_the_best_of_them(embench, root):
     done = embench("data", "confounds", TINY, "--data-root", root, "--target", "arousal", "--seeds", "0")
     assert done.code == 0, done.err
-    assert "target arousal, confound-only models, 12 subjects, subject-independent-v3" in done.out
+    assert "target arousal, confound-only models, 12 subjects, subject-independent-v4" in done.out
     assert "No confound-only model predicts arousal better than chance (" in done.out
     said = " ".join(done.out.split())
     assert "there is no accelerometer" in said.partition("not applicable: ")[2]
@@ -49,7 +49,7 @@ def test_as_json_with_every_score_and_no_look_at_test_labels(embench, root, targ
     assert set(found) == {
         "dataset", "synthetic", "protocol", "seeds", "subjects", "left_out", "primary_metrics", "confound_only", "best",
     }  # fmt: skip
-    assert (found["seeds"], found["protocol"]) == ([*map(int, seeds.split(","))], "subject-independent-v3")
+    assert (found["seeds"], found["protocol"]) == ([*map(int, seeds.split(","))], "subject-independent-v4")
     assert found["primary_metrics"] == dict.fromkeys(targets.split(","), "auroc_crossed")
     number = found["confound_only"]["stimulus_mean"][targets.split(",")[-1]]["auroc_within"]
     assert number["low"] <= number["mean"] <= number["high"]

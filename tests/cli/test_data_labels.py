@@ -33,7 +33,7 @@ def described(root, tmp_path_factory):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EMBENCH_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
-        rules, card = load_protocol("subject-independent-v3"), load_plugin("dataset", KINDS).card
+        rules, card = load_protocol("subject-independent-v4"), load_plugin("dataset", KINDS).card
         targets = choose_targets(card, "arousal,arousal_value,state,liking")
         return {
             row["target"]: row
@@ -172,7 +172,7 @@ def test_quality_of_signals_beside_the_labels(embench, root):
 def test_a_protocols_own_rule_and_its_fitted_cut(embench, root, tmp_path):
     file = tmp_path / "mean.yaml"
     file.write_text(
-        "name: mean\nextends: subject-independent-v3\n"
+        "name: mean\nextends: subject-independent-v4\n"
         "labels: {kinds: {liking: {aggregate: mean, cut: training_mean, ties: low}}}\n"
     )
     done = embench("data", "labels", KINDS, "--data-root", root, "--target", "liking", "--protocol", file, "--json")

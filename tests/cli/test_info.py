@@ -142,10 +142,10 @@ def test_protocols_are_listed_and_described_in_words_like_plugins(embench, monke
     out = embench("list", "protocol").out
     assert "No subject is in both training and test: five folds of connected groups of subjects." in out
     listed = {line.split()[0] for line in out.splitlines() if line}
-    assert "subject-independent-v3" in listed
+    assert "subject-independent-v4" in listed
     rows = {row["name"]: row for row in json.loads(embench("list", "protocol", "--json").out)}
-    assert (rows["subject-independent-v3"]["leaks"], rows["wu2023"]["leaks"]) == ("no", "yes")
-    found = document(embench, "subject-independent-v3")
+    assert (rows["subject-independent-v4"]["leaks"], rows["wu2023"]["leaks"]) == ("no", "yes")
+    found = document(embench, "subject-independent-v4")
     assert found["folds"].startswith("5 folds of subjects")
     for kind, share in (("class", "auroc"), ("continuous", "concordance")):
         assert f"for {kind} targets: {share}_crossed_matched for tasks in one fixed order, " in found["primary_metric"]

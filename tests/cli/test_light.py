@@ -22,7 +22,7 @@ HEAVY = [
 ROOMS = ["records", "statistics", "leaderboard", "report", "site"]
 BOARDS = Path(__file__).parents[2] / "leaderboards"
 ENTRIES = [
-    str(BOARDS / "stress_predict" / "subject-independent-v3" / name)
+    str(BOARDS / "stress_predict" / "subject-independent-v4" / name)
     for name in ("handcrafted-svm-5c30c425e7", "handcrafted-svm-98668a9539")
 ]
 

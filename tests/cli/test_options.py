@@ -13,7 +13,7 @@ from embench.runs import run as runner
 NEEDED = {"dataset": "amigos", "encoder": "cnn_tf"}
 POINTS = {
     "confounds": (False,), "encoder": ("cnn_tf", "tcn"), "fusion": ("late", "concat"),
-    "protocol": ("subject-independent-v3", "personalise-v1"),
+    "protocol": ("subject-independent-v4", "personalise-v1"),
     "data-root": ("p",), "dev": (True,), "device": ("cpu",), "recipe": ("small", "quick"), "runs": ("p",),
     "seeds": ("0,4",), "set": ("a.b=1", "a.b=2"), "workers": ("2",),
 }  # fmt: skip

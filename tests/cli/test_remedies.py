@@ -30,7 +30,7 @@ def last(embench, line):
         (f"{BEGIN} --encoder=LogisticRegression", f"embench {BEGIN} --encoder handcrafted --fusion logreg"),
         (f"{BEGIN} --encoder handcrafted --fusion tcn", f"embench {BEGIN} --encoder tcn --fusion concat"),
         (f"{BEGIN} --encoder cnn_ft --seeds 0", f"embench {BEGIN} --encoder cnn_tf --seeds 0"),
-        (f"{OF} eda --protocol loso", f"embench {OF} eda --protocol leave-one-subject-out-v3"),
+        (f"{OF} eda --protocol loso", f"embench {OF} eda --protocol leave-one-subject-out-v4"),
         (f"{BEGIN} --encoder tcn --set encoder.layers=2", None),
         (f'{BEGIN} --encoder "cnn_tf\'{{["', None),  # the word that is right is part of the wrong one
         (f"{OF} bvp", f"embench {OF} ppg"),

@@ -17,9 +17,9 @@ BOARDS = Path(__file__).parents[2] / "leaderboards"
 ENTRIES = [
     next(BOARDS.glob(f"{place}-*"))
     for place in (
-        "hku956/subject-independent-v3/handcrafted-lda",
-        "eegmat/subject-independent-v3/unet_se-modality_aware",
-        "wearable_stress/subject-independent-v3/tcn-shared_tf",
+        "hku956/subject-independent-v4/handcrafted-lda",
+        "eegmat/subject-independent-v4/unet_se-modality_aware",
+        "wearable_stress/subject-independent-v4/tcn-shared_tf",
     )
 ]
 LINE = ("run", "--dataset", "amigos", "--encoder", "eeg=tcn", "--encoder", "ecg=cnn_tf")
@@ -60,9 +60,9 @@ def test_an_entry_is_repeated_and_prints_the_command_that_does_so(embench, runne
 
 
 def test_what_stands_on_the_command_line_wins_over_an_entry(embench, runner):
-    embench("run", "--from", str(ENTRIES[0]), "--seeds", "1", "--protocol", "leave-one-subject-out-v3")
+    embench("run", "--from", str(ENTRIES[0]), "--seeds", "1", "--protocol", "leave-one-subject-out-v4")
     (request,) = runner
-    assert (request.seeds, request.protocol) == ("1", "leave-one-subject-out-v3")
+    assert (request.seeds, request.protocol) == ("1", "leave-one-subject-out-v4")
     assert request.fusion == read_manifest(ENTRIES[0]).config["request"]["fusion"]
 
 

@@ -95,7 +95,7 @@ def test_a_list_of_units_has_the_partitions_of_the_protocol_and_a_file_may_have_
             for k, row in enumerate(rows):
                 own = [row[key] for key in ("subject", "recording", "unit", "target")]
                 writer.writerow([*own, seed, row[f"fold_{seed}"], k % 7 / 7])
-    options = ("--dataset", "amigos", "--data-root", tmp_path, "--protocol", "subject-independent-v3")
+    options = ("--dataset", "amigos", "--data-root", tmp_path, "--protocol", "subject-independent-v4")
     done = embench("score", tmp_path / "ten.csv", *options, "--out", tmp_path / "ten")
     assert done.code == 0, done.err
     assert read_record(tmp_path / "ten").run["seeds"] == list(range(10))

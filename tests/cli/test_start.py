@@ -29,7 +29,7 @@ PLAIN = (
 @pytest.fixture(scope="module")
 def steps(tmp_path_factory):
     """(code, what it must not import) of one interpreter that runs them all, from the lightest to the heaviest."""
-    boards = link_entries(tmp_path_factory.mktemp("boards"), {"wearable_stress/subject-independent-v3": ["*-svm-*"]})
+    boards = link_entries(tmp_path_factory.mktemp("boards"), {"wearable_stress/subject-independent-v4": ["*-svm-*"]})
     entries = [str(path) for path in sorted(boards.glob("*/*/*"))]
     return [
         ("import embench", HEAVY | {"typer", "rich", "yaml"}),

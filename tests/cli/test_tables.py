@@ -45,7 +45,7 @@ def test_names_without_room_are_folded_at_their_parts_and_numbers_are_not(capsys
 def test_a_claim_that_was_compared_has_its_difference_in_the_table(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "300")
     (claim,) = select_claims("woo2023", ("W1",))
-    about = {"dataset": "amigos", "leg": "fixed", "protocol": "subject-independent-v3", "target": "arousal"}
+    about = {"dataset": "amigos", "leg": "fixed", "protocol": "subject-independent-v4", "target": "arousal"}
     gap = Score(mean=0.0321, low=0.01, high=0.05)
     found = ClaimResult(claim, **about, status="compared", difference=gap, cost={"a": 90.0, "b": 30.0})
     studies.print_claims([claim], [found], [], [])

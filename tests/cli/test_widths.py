@@ -18,7 +18,7 @@ LEFT_OUT = re.compile(r"Columns (without room here:.*?\bnames|hidden for lack of
 """A sentence that a wide terminal has no need of."""
 PLAIN = (
     "", "list", "list dataset", "list metric", "list modality", "list protocol", "list --matrix", "info cnn_tf",
-    "info cnn_tf --dataset stress_predict", "info amigos", "info eda", "info subject-independent-v3",
+    "info cnn_tf --dataset stress_predict", "info amigos", "info eda", "info subject-independent-v4",
     "info strizhkova2024", "claims", "data status",
 )  # fmt: skip
 BOARDS = (
@@ -102,8 +102,8 @@ def test_what_the_program_knows_fits(embench, monkeypatch, here, line):
 
 
 CHOSEN = {
-    "stress_predict/subject-independent-v3": ["*-svm-5*", "tcn-shared_tf-*", "unet_se-single-*"],
-    "wearable_stress/subject-independent-v3": ["handcrafted-svm-21*"],
+    "stress_predict/subject-independent-v4": ["*-svm-5*", "tcn-shared_tf-*", "unet_se-single-*"],
+    "wearable_stress/subject-independent-v4": ["handcrafted-svm-21*"],
 }
 
 
@@ -111,7 +111,7 @@ CHOSEN = {
 def boards(tmp_path_factory):
     """The two of them that are compared, as `boards` in a folder: each is scored anew at every width."""
     folder = tmp_path_factory.mktemp("published")
-    link_entries(folder / "boards", {"eegmat/subject-independent-v3": ["*-svm-[16]*"]})
+    link_entries(folder / "boards", {"eegmat/subject-independent-v4": ["*-svm-[16]*"]})
     return folder
 
 

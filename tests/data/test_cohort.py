@@ -85,7 +85,7 @@ def planned(store, protocol, seed, modalities="ecg,eda", **options):
 
 
 @settings(max_examples=30, deadline=None)
-@given(stores(), st.integers(0, 3), st.sampled_from(["subject-independent-v3", "leave-one-subject-out-v3"]))
+@given(stores(), st.integers(0, 3), st.sampled_from(["subject-independent-v4", "leave-one-subject-out-v4"]))
 def test_groups_stay_together_and_every_unit_is_tested_once(store, seed, name):
     protocol = load_protocol(name)
     try:
@@ -126,7 +126,7 @@ def test_groups_stay_together_and_every_unit_is_tested_once(store, seed, name):
 @settings(max_examples=12, deadline=None)
 @given(stores(), st.integers(0, 2))
 def test_partition_does_not_depend_on_the_modalities_nor_on_the_order_of_subjects(store, seed):
-    protocol = load_protocol("subject-independent-v3")
+    protocol = load_protocol("subject-independent-v4")
     turned = replace(store, recordings=store.recordings[::-1])
     folds = []
     for own, modalities in ((store, "ecg,eda"), (store, "eda,ecg"), (turned, "ecg,eda"), (store, "ecg,ecg+eda")):
@@ -146,7 +146,7 @@ def test_two_subjects_are_enough():
         for r in range(2)
     )
     ratings = {"arousal": {e.id: float(1 + 8 * (e.order or 0)) for e in entries}, "valence": {}}
-    _, folds, graph = planned(FakeStore(entries, ratings), load_protocol("subject-independent-v3"), 0, "ecg,eda")
+    _, folds, graph = planned(FakeStore(entries, ratings), load_protocol("subject-independent-v4"), 0, "ecg,eda")
     assert len(folds) == 2
     assert all(not fold.val for fold in folds)
     assert len(graph.predictions) == 2
@@ -163,7 +163,7 @@ def test_the_design_follows_from_who_met_what_and_in_which_order():
             for r, s in enumerate(stimuli)
         )
         store = FakeStore(entries, {"arousal": {e.id: 7.0 for e in entries}, "valence": {}})
-        card, protocol = replace(TINY.card, fixed_order=fixed_order), load_protocol("subject-independent-v3")
+        card, protocol = replace(TINY.card, fixed_order=fixed_order), load_protocol("subject-independent-v4")
         cohort = build_cohort(store, card, card.targets[:1], ["ecg"], protocol)
         assert cohort.sessions == {name: 60.0 * (len(stimuli) - 1) + 49.0 + len(stimuli) for name, stimuli in met}
         return cohort.design
@@ -182,7 +182,7 @@ def test_the_shortest_unit_is_counted_without_a_baseline_that_is_no_part_of_it()
     )
     store = FakeStore(entries, {"arousal": {e.id: 7.0 for e in entries}, "valence": {}})
     card = replace(TINY.card, baseline=Baseline(0.0, 3.0, in_unit=False))
-    protocol = load_protocol("subject-independent-v3")
+    protocol = load_protocol("subject-independent-v4")
     assert build_cohort(store, card, card.targets[:1], ["ecg"], protocol).shortest_s == 7.0
 
 
@@ -190,7 +190,7 @@ def test_nobody_with_label_and_modality_is_said():
     entry = RecordingEntry("p0-0", "p0", "v0", "s", "p0", 0.0, 0, 10.0, {})
     store = FakeStore((entry,), {"arousal": {"p0-0": 7.0}, "valence": {}})
     with pytest.raises(DataError, match="the cohort is empty"):
-        planned(store, load_protocol("subject-independent-v3"), 0)
+        planned(store, load_protocol("subject-independent-v4"), 0)
 
 
 KINDS = registry.load_plugin("dataset", plugin("Kinds"))
@@ -222,7 +222,7 @@ def mixed(lengths, liking, arousal):
 def test_subjects_are_dealt_out_alike_whatever_kind_of_label_they_have():
     """p0 has ratings only, p1 arousal only, p2 no stretch of 10 s, p9 nothing."""
     store = mixed([60.0, 60.0, 7.0, *[60.0] * 7], liking={0, 2, *range(3, 9)}, arousal=range(1, 9))
-    protocol, folds, left_out = load_protocol("subject-independent-v3"), {}, {}
+    protocol, folds, left_out = load_protocol("subject-independent-v4"), {}, {}
     by_name = {t.name: t for t in KINDS.card.targets}
     for name in ("arousal", "arousal_value", "liking"):
         cohort = build_cohort(store, KINDS.card, [by_name[name]], ("ecg",), protocol)
@@ -241,7 +241,7 @@ def test_labels_less_a_subjects_mean_are_refused_where_the_subject_is_trained_on
     (plain,) = [t for t in KINDS.card.targets if t.name == "arousal_value"]
     target = replace(plain, name="arousal_centred", rule=replace(plain.rule, centred=True))
     card = replace(KINDS.card, targets=(*KINDS.card.targets, target))
-    cohort = build_cohort(store, card, [plain, target], ("ecg",), load_protocol("subject-independent-v3"))
+    cohort = build_cohort(store, card, [plain, target], ("ecg",), load_protocol("subject-independent-v4"))
     less = cohort.raw["arousal_value"] - cohort.raw["arousal_centred"]
     for subject in cohort.subjects:
         mean = store.labels()["arousal"][f"{subject}-0"].values.mean()
@@ -256,7 +256,7 @@ def test_labels_less_a_subjects_mean_are_refused_where_the_subject_is_trained_on
 def test_a_value_of_a_protocol_has_the_scale_and_the_step_of_the_card():
     label = {"kind": "value", "aggregate": "mean", "label": "arousal"}
     protocol = Protocol(
-        **{**load_protocol("subject-independent-v3").model_dump(), "labels": {"kinds": {"mine": label}}}
+        **{**load_protocol("subject-independent-v4").model_dump(), "labels": {"kinds": {"mine": label}}}
     )
     known = {t.label: replace(t, scale=(1.0, 9.0), step=2.0) for t in KINDS.card.targets if t.kind == "value"}
     card = replace(KINDS.card, name="kinds", targets=tuple(known.values()))
@@ -268,16 +268,16 @@ def test_targets_without_any_label_in_the_data_are_named():
     store = replace(mixed([60.0] * 4, range(4), range(4)), label_kinds={"arousal": "continuous"})
     targets = [t for t in KINDS.card.targets if t.name in ("arousal", "liking")]
     with pytest.raises(DataError, match="no labels for liking") as refused:
-        build_cohort(store, KINDS.card, targets, ("ecg",), load_protocol("subject-independent-v3"))
+        build_cohort(store, KINDS.card, targets, ("ecg",), load_protocol("subject-independent-v4"))
     assert "--target arousal" in str(refused.value)
 
 
 def test_everybody_is_pretrained_on_labelled_or_not():
     store = mixed([60.0] * 4, liking=(), arousal={0})
-    cohort = unlabelled_cohort(store, KINDS.card, load_protocol("subject-independent-v3"))
+    cohort = unlabelled_cohort(store, KINDS.card, load_protocol("subject-independent-v4"))
     assert (len(cohort.units), cohort.length_s, cohort.subjects) == (24, 10.0, ["p0", "p1", "p2", "p3"])
     unlabelled = unlabelled_cohort(
-        replace(store, label_kinds={}), replace(KINDS.card, targets=()), load_protocol("subject-independent-v3")
+        replace(store, label_kinds={}), replace(KINDS.card, targets=()), load_protocol("subject-independent-v4")
     )
     assert len(unlabelled.units) == 4
     assert np.isnan(unlabelled.length_s)

@@ -216,7 +216,7 @@ def test_real_wristbands(tmp_path):
             return ["S23", "S34"]
 
     root = Path(os.environ["EMBENCH_TEST_DATA"]) / "stress_predict"
-    rules = load_protocol("subject-independent-v3")
+    rules = load_protocol("subject-independent-v4")
     store = prepare(Two(root), "tests/two", "1", rate_hz=rules.rate_hz, rules=rules.preprocess, cache=tmp_path)
     units = make_units(store.recordings, Two.card, "condition", rules)
     subject = np.array([unit.subject for unit in units])

@@ -39,7 +39,7 @@ def cohort_of(tmp_path: Path) -> Callable[..., Cohort]:
         dataset = registry.load_plugin("dataset", plugin("Tiny"))(folder)
         cache = tmp_path / "cache"
         store = prepare(dataset, "tests/tiny", "1", rate_hz=128.0, filtered=filtered, cache=cache)
-        rules = protocol or load_protocol("subject-independent-v3")
+        rules = protocol or load_protocol("subject-independent-v4")
         return build_cohort(store, dataset.card, dataset.card.targets[:1], modalities, rules)
 
     return made
@@ -56,7 +56,7 @@ def lose(
 
 
 def per_segment() -> Protocol:
-    rules = load_protocol("subject-independent-v3")
+    rules = load_protocol("subject-independent-v4")
     return rules.model_copy(update={"unit": rules.unit.model_copy(update={"rating": 5.0})})
 
 

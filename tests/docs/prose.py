@@ -25,9 +25,6 @@ from .pages import ROOT
 
 CORE, PLUGINS = ROOT / "benchmark" / "embench", ROOT / "plugins" / "embench_plugins"
 
-EXEMPT = {"benchmark/embench/records/schema2.py": "what published entries contain"}
-"""Place -> why its texts may hold banned forms. Their number is printed."""
-
 OWN_WORDS = {"film's class", "1e6/GSR"}
 """Words of a dataset for its own stimuli and channels."""
 
@@ -59,15 +56,8 @@ class Text(NamedTuple):
     @property
     def folder(self) -> str:
         """The part of the repository that it belongs to."""
-        if self.exemption:
-            return self.exemption
         parts = Path(self.path).parts
         return "/".join(parts[: min(len(parts) - 1, 3)]) if len(parts) > 1 else self.path
-
-    @property
-    def exemption(self) -> str:
-        """The place that exempts it; empty where it must follow the vocabulary."""
-        return next((place for place in EXEMPT if self.path.startswith(place) and self.path.endswith(".py")), "")
 
     @property
     def banned(self) -> list[tuple[str, str]]:
@@ -232,8 +222,7 @@ def main(wanted: list[str]) -> None:
     """Prints the counts, and the texts of some folders."""
     found, total = counts(), Counter(text.folder for text in texts())
     for folder in sorted(total):
-        note = f"   exempt: {EXEMPT[folder]}" if folder in EXEMPT else ""
-        print(f"{found[folder]:5} of {total[folder]:5}  {folder}{note}")
+        print(f"{found[folder]:5} of {total[folder]:5}  {folder}")
     for text in texts():
         if text.banned and any(text.path.startswith(place) for place in wanted):
             forms = ", ".join(f"{said!r} -> {label}" for said, label in text.banned)

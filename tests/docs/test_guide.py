@@ -81,4 +81,4 @@ def test_the_whole_way_from_nothing_to_a_row(place, shell, workplace, site, inst
         assert code == 0, f"{line}\n{printed}"
         if words[1] == "run":
             runs.append(re.search(r"^files: (?:.*/)?(\S+)$", printed, re.MULTILINE)[1])
-    assert (workplace / "leaderboards" / "stress_predict" / "subject-independent-v3" / runs[0]).is_dir()
+    assert (workplace / "leaderboards" / "stress_predict" / "subject-independent-v4" / runs[0]).is_dir()

@@ -67,7 +67,7 @@ def test_headlines_and_intervals_are_recomputed_from_the_files(tmp_path, subject
         method |= {"encoder": "Pool", "fusion": "single", "modalities": "ecg"}
     rules = tmp_path / "rules.yaml"
     three = "split: {by: group, folds: 3, neighbours: 4}"  # of five, each fits once more what clock and movement tell
-    rules.write_text(f"extends: subject-independent-v3\nname: mine\n{three}\n")
+    rules.write_text(f"extends: subject-independent-v4\nname: mine\n{three}\n")
     result = bench.run(**method, protocol=str(rules), seeds="0,1")
     entry = tmp_path / "boards" / "protocol" / result.id
     write_entry(entry, read_record(result.folder), tmp_path / "boards" / "shared")
@@ -92,11 +92,11 @@ def entry_of(pattern):
 @pytest.mark.parametrize(
     ("protocol", "ends"),
     [
-        ("eegmat/subject-independent-v3", f"2 of 2 {AGREE}"),
-        ("hku956/subject-independent-v3", "not recomputed: sealed, predictions and labels are not public. Holders of"),
-        pytest.param("wearable_stress/subject-independent-v3", AGREE, marks=pytest.mark.slow),
-        pytest.param("stress_predict/subject-independent-v3", AGREE, marks=pytest.mark.slow),
-        pytest.param("stress_predict/subject-independent-strict-v3", AGREE, marks=pytest.mark.slow),
+        ("eegmat/subject-independent-v4", f"2 of 2 {AGREE}"),
+        ("hku956/subject-independent-v4", "not recomputed: sealed, predictions and labels are not public. Holders of"),
+        pytest.param("wearable_stress/subject-independent-v4", AGREE, marks=pytest.mark.slow),
+        pytest.param("stress_predict/subject-independent-v4", AGREE, marks=pytest.mark.slow),
+        pytest.param("stress_predict/subject-independent-strict-v4", AGREE, marks=pytest.mark.slow),
     ],
 )
 def test_published_entries_agree_or_say_why_they_can_t_be_recomputed(protocol, ends):
@@ -104,7 +104,7 @@ def test_published_entries_agree_or_say_why_they_can_t_be_recomputed(protocol, e
 
 
 def test_a_score_that_does_not_follow_from_the_files_is_named(tmp_path):
-    published = entry_of("eegmat/subject-independent-v3")
+    published = entry_of("eegmat/subject-independent-v4")
     shutil.copytree(published, forged := tmp_path / "protocol" / published.name)
     shutil.copytree(published.parents[1] / "shared", tmp_path / "shared")
     scores = json.loads((forged / "scores.json").read_text())

@@ -8,8 +8,8 @@ from embench.statistics.form import lines
 from .pages import ROOT, blocks
 
 BOARDS = ROOT / "leaderboards"
-SVM = BOARDS / "stress_predict" / "subject-independent-v3" / "handcrafted-svm-5c30c425e7"
-EEGMAT = BOARDS / "eegmat" / "subject-independent-v3" / "amigos_features-naive_bayes-af7d72e344"
+SVM = BOARDS / "stress_predict" / "subject-independent-v4" / "handcrafted-svm-5c30c425e7"
+EEGMAT = BOARDS / "eegmat" / "subject-independent-v4" / "amigos_features-naive_bayes-af7d72e344"
 RESULT = ROOT / "docs" / "guide" / "result.md"
 
 

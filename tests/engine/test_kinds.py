@@ -29,7 +29,7 @@ def test_a_networks_logits_become_scores_and_decisions(kind):
     logits = torch.randn(5, target.outputs, generator=torch.Generator().manual_seed(0))
     table = probabilities(outputs, logits).numpy()
     assert table.shape == (5, len(target.columns))
-    score, decision = decide(target, table, load_protocol("subject-independent-v3"))
+    score, decision = decide(target, table, load_protocol("subject-independent-v4"))
     assert score.shape == ((5, target.n) if target.traits.has_score_per_class else (5,))
     assert decision.shape == (5,)
     labels = torch.from_numpy(np.arange(5.0) % target.n)
@@ -46,7 +46,7 @@ def test_a_networks_logits_become_scores_and_decisions(kind):
 )
 def test_decisions(kind, table, expected):
     [target] = require.targets(kind).targets
-    assert decide(target, np.array(table), load_protocol("subject-independent-v3"))[1].tolist() == expected
+    assert decide(target, np.array(table), load_protocol("subject-independent-v4"))[1].tolist() == expected
 
 
 def test_a_kind_that_there_is_not_is_told_with_those_there_are():

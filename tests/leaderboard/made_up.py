@@ -48,7 +48,7 @@ def put(
     subjects: int = 24,
     effect: float = 0.0,
     primary_metric: str = "auroc_crossed_matched",
-    protocol: str = "subject-independent-v3",
+    protocol: str = "subject-independent-v4",
     attested: bool = True,
     **changed: Any,
 ) -> Path:

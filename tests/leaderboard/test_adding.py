@@ -31,7 +31,7 @@ GROUPS = [f"s{k:02d}" for k in range(24)]
 @cache
 def published() -> tuple[LeaderboardEntry, ...]:
     """Eight ranked entries of Stress-Predict, of features."""
-    folders = sorted((ROOT / "stress_predict" / "subject-independent-v3").glob("handcrafted-*"))
+    folders = sorted((ROOT / "stress_predict" / "subject-independent-v4").glob("handcrafted-*"))
     entries = (load_leaderboard_entry(folder) for folder in folders)
     own = (e for e in entries if not e.run.config.get("train_dataset"))
     ranked = (e for e in own if e.score("stress", e.scores.primary_metrics["stress"]))
@@ -137,7 +137,7 @@ def test_a_page_has_the_answers_and_models_without_a_signal_in_a_table_of_their_
     assert "1 given time and movement (by chance: at most " in page
     assert ", partial r 0.9" in page
     assert "Models without any physiological signal" not in page  # nobody confirms those of a single entry
-    head, _, *rows = render_markdown_table(section(entry).methods, "subject-independent-v3").splitlines()
+    head, _, *rows = render_markdown_table(section(entry).methods, "subject-independent-v4").splitlines()
     assert "| given time and movement | given the protocol phase |" in head
     assert len(rows) == 1
 

@@ -136,7 +136,7 @@ def test_rows_of_a_protocol_that_leaks_are_marked_and_never_ranked(tmp_path: Pat
     put(tmp_path, "a", 0.99, leaks=True)
     put(tmp_path, "b", 0.6)
     honest, leaking = load_sections(tmp_path)
-    assert (honest.protocol, leaking.protocol) == ("subject-independent-v3", "segment-random-legacy")
+    assert (honest.protocol, leaking.protocol) == ("subject-independent-v4", "segment-random-legacy")
     assert [row.rank for row in leaking.rows] == [None, None]
     build_leaderboards(tmp_path)
     page = (tmp_path / "stress_predict" / "README.md").read_text()
@@ -200,7 +200,7 @@ def test_a_row_shows_all_that_a_reader_needs(tmp_path: Path) -> None:
     assert cells == [
         "1", "CNN-Transformer; late fusion; pretrained by masked-value pretraining", "PPG, EDA",
         "0.61 (0.56 to 0.66)", "yes", *["not shown, partial r 0.00 (-0.05 to 0.05)"] * 2,
-        "not audited", "reproduced by A. Reader, 2026-11-22", "[a](subject-independent-v3/a)",
+        "not audited", "reproduced by A. Reader, 2026-11-22", "[a](subject-independent-v4/a)",
     ]  # fmt: skip
     [section] = load_sections(tmp_path)
     texts = [
@@ -241,8 +241,8 @@ def test_rows_trained_on_another_dataset_are_ranked_among_themselves(tmp_path: P
     found = {s.trained_on: [r.id for r in s.rows if r.is_method] for s in load_sections(tmp_path)}
     assert found == {None: ["home"], "case": ["away"], "own-mine": ["far"]}
     page, front = (path.read_text() for path in build_leaderboards(tmp_path))
-    assert "## stress, subject-independent-v3, trained on case\n" in page
-    assert "(stress_predict/README.md), stress, subject-independent-v3, trained on case\n" in front
+    assert "## stress, subject-independent-v4, trained on case\n" in page
+    assert "(stress_predict/README.md), stress, subject-independent-v4, trained on case\n" in front
 
 
 @pytest.mark.parametrize(
@@ -301,7 +301,7 @@ def test_runs_that_may_stand_on_a_board_are_published(tmp_path: Path) -> None:
     a_run(tmp_path, "a")
     tried = a_run(tmp_path, "b", dev=True)
     entries, refused = publish_runs(find_finished_runs(tmp_path / "runs"), tmp_path / "boards", key_of)
-    assert entries == [tmp_path / "boards" / "stress_predict" / "subject-independent-v3" / "a"]
+    assert entries == [tmp_path / "boards" / "stress_predict" / "subject-independent-v4" / "a"]
     assert refused == {tried: ["it scored validation subjects (--dev)"]}
     assert ranks(tmp_path / "boards") == {"a": None}  # until somebody else has run it
     attest(entries[0], compared=["confound_only"])
@@ -315,7 +315,7 @@ def test_publishing_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFi
     line = ["leaderboard", "build", "--from", str(tmp_path / "runs"), "--leaderboards", str(tmp_path / "boards")]
     assert main(line) == 1
     out, err = capsys.readouterr()
-    assert "subject-independent-v3/a" in out
+    assert "subject-independent-v4/a" in out
     assert "validation subjects" in err
     assert "does not follow from its own files: " in err
     assert not (tmp_path / "boards" / "stress_predict" / "README.md").exists()

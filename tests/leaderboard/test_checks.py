@@ -63,7 +63,7 @@ def test_nothing_is_attested_but_what_passed(two: tuple[Path, Path], capsys: pyt
     (bad / "notes.txt").write_text("x")
     assert verify(good.parents[2], "--attester", "A. Reader") == 1
     [path] = (good.parents[1] / "attestations").iterdir()
-    assert path.name == f"subject-independent-v3--{good.name}--a-reader.json"
+    assert path.name == f"subject-independent-v4--{good.name}--a-reader.json"
     (bad / "notes.txt").unlink()
     rows = [row for section in load_sections(good.parents[2]) for row in section.rows]
     assert {row.id: row.evidence.level for row in rows if row.is_method} == {
@@ -115,7 +115,7 @@ def test_what_is_added_to_an_entry_that_did_not_change_is_checked(
     wrong.write_text(wrong.read_text().replace("verified", "best"))
     assert verify(boards, "--previous", earlier) == 1
     assert "level: Input should be 'verified'" in capsys.readouterr().out
-    wrong.rename(folder / "subject-independent-v3--another--somebody-else.json")
+    wrong.rename(folder / "subject-independent-v4--another--somebody-else.json")
     assert verify(boards, "--previous", earlier) == 1
     assert "it is of no entry" in capsys.readouterr().out
 
@@ -168,7 +168,7 @@ def test_tables_do_not_depend_on_the_order_in_which_entries_were_merged(two: tup
         for person in order:
             branch = tmp_path / f"branch{order[0]}{person}"
             shutil.copytree(board, branch / board.name)
-            shutil.rmtree(branch / board.name / "subject-independent-v3" / two[1 - person].name)
+            shutil.rmtree(branch / board.name / "subject-independent-v4" / two[1 - person].name)
             shutil.copytree(branch, merged, dirs_exist_ok=True)
         assert main(["leaderboard", "build", "--leaderboards", str(merged)]) == 0
         boards[order] = {p.relative_to(merged): p.read_bytes() for p in sorted(merged.rglob("*")) if p.is_file()}

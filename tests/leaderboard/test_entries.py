@@ -54,7 +54,7 @@ def run_of(made: Any, target: Target, public: str = "yes", name: str = "20f1ab",
     run = copy.deepcopy(RUN) | {"id": name, **changed}
     run["card"] |= {"labels_public": public, "label_rules": RULES}
     scores = compute_scores(
-        made.predictions, made.labels, targets=[target], protocol=load_protocol("subject-independent-v3"),
+        made.predictions, made.labels, targets=[target], protocol=load_protocol("subject-independent-v4"),
         design="free", groups=made.groups, unit_length_s=10.0,
     )  # fmt: skip
     folds = [

@@ -63,7 +63,7 @@ def test_the_entry_itself_is_verified_and_reproduced(
     ledger = next((place.root / "cache" / "ledger").rglob("test_labels_opened.jsonl"))
     before = ledger.read_text().count("\n")
     assert reproduce(copied, place, "--spot-check", "2") == 0
-    assert "reproduced: stress_predict/subject-independent-v3/handcrafted-lda-" in capsys.readouterr().out
+    assert "reproduced: stress_predict/subject-independent-v4/handcrafted-lda-" in capsys.readouterr().out
     assert reproduce(copied, place) == 0
     [path] = copied.parents[1].glob("attestations/*--a-reader.json")
     attested = json.loads(path.read_text())

@@ -38,7 +38,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = ["data", "synthesize", "stress_predict", "--out", root / "data" / "stress_predict"]
     assert main([str(word) for word in (*made, "--subjects", 16, "--length-s", 600)]) == 0
     run = ["run", "--dataset", "stress_predict", "--encoder", "handcrafted", "--fusion", "lda", "--modalities", "temp"]
-    more = ["--protocol", "subject-independent-v3", "--seeds", "0", "--data-root", root / "data"]
+    more = ["--protocol", "subject-independent-v4", "--seeds", "0", "--data-root", root / "data"]
     assert main([str(word) for word in (*run, *more, "--runs", root / "runs")]) == 0
     return root
 
@@ -102,7 +102,7 @@ def test_a_forged_answer_is_found(root: Path, folder: Path, forged: Callable[[di
 
 def test_a_file_of_predictions_follows_from_the_data_too(root: Path, folder: Path) -> None:
     name = read_manifest(folder).targets[0]
-    place = {"data_root": root / "data", "out": root / "scored", "protocol": "subject-independent-v3"}
+    place = {"data_root": root / "data", "out": root / "scored", "protocol": "subject-independent-v4"}
     outside = external.score(folder / "predictions.csv.gz", "stress_predict", **place).folder
     run, record = read_manifest(outside), read_record(outside)
     assert record.scores.get_adjusted(name).decisive_level == "protocol_phase"

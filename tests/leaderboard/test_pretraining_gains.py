@@ -16,7 +16,7 @@ from embench.vocabulary import markdown
 from ..tiny.running import command
 
 PUBLISHED = Path(__file__).parents[2] / "leaderboards" / "eegmat"
-BOARD = PUBLISHED / "subject-independent-v3"
+BOARD = PUBLISHED / "subject-independent-v4"
 ROW, SCRATCH, FEATURES = "cnn_tf-single-cda6a37635", "cnn_tf-single-c7891be35e", "handcrafted-logreg-4e89041079"
 NAME = "CNN-Transformer; one network; pretrained by masked-value pretraining"
 UNBESIDE = "cnn_tf-single-7a9b25d2f6"

@@ -62,7 +62,7 @@ def test_the_second_time_they_are_the_same_and_no_entry_is_read(boards: Path, re
 
 def test_what_changes_is_read_and_nothing_else(boards: Path, read: list[str]) -> None:
     assert load_sections(boards)[0].methods[0].id == "b"
-    edit(boards / "stress_predict" / "subject-independent-v3" / "b", 0.1)
+    edit(boards / "stress_predict" / "subject-independent-v4" / "b", 0.1)
     assert load_sections(boards)[0].methods[0].id == "a"
     put(boards, "c", 0.9)
     assert load_sections(boards)[0].methods[0].id == "c"
@@ -84,14 +84,14 @@ def test_tables_are_built_of_contents_whatever_the_times_of_files_say(boards: Pa
         os.utime(path)
     assert [path.read_text() for path in build_leaderboards(boards)] == first
     assert read == ["a", "b"]
-    edit(boards / "stress_predict" / "subject-independent-v3" / "b", 0.1)
+    edit(boards / "stress_predict" / "subject-independent-v4" / "b", 0.1)
     assert [path.read_text() for path in build_leaderboards(boards)] != first
 
 
 def test_a_shared_file_that_was_altered_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EMBENCH_CACHE", str(tmp_path / "cache"))
     published = Path(__file__).parents[2] / "leaderboards" / "stress_predict"
-    entry = min((published / "subject-independent-v3").iterdir())
+    entry = min((published / "subject-independent-v4").iterdir())
     shutil.copytree(published / "shared", tmp_path / "boards" / "stress_predict" / "shared")
     shutil.copytree(entry, tmp_path / "boards" / "stress_predict" / entry.parent.name / entry.name)
     [entry_shown] = load_entry_summaries(tmp_path / "boards")

@@ -21,7 +21,7 @@ from embench.statistics.intervals import rank_methods
 from ..truth.cohorts import TARGET, draw_labels, partitions, recorded
 from .test_ranking import finished, key_of
 
-PUBLISHED = Path(__file__).parents[2] / "leaderboards" / "stress_predict" / "subject-independent-v3"
+PUBLISHED = Path(__file__).parents[2] / "leaderboards" / "stress_predict" / "subject-independent-v4"
 THREE, TEN = [0, 1, 2], list(range(10))
 
 

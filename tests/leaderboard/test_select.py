@@ -166,7 +166,7 @@ def test_chosen_columns_and_another_metric(show: Any) -> None:
 def test_boards_of_several_accesses_and_controls_alone(boards: Path, show: Any) -> None:
     assert "access" not in show("stress_predict")
     put(boards, "rest-ffffffffff", 0.55, access="baseline")
-    lines = show("--target", "stress", "--protocol", "subject-independent-v3").splitlines()
+    lines = show("--target", "stress", "--protocol", "subject-independent-v4").splitlines()
     assert any("ffffffffff" in line for line in lines)
     told = " ".join(lines)
     assert "the same access to data of the test subjects and context: 3 (unlabelled); 1 (baseline)." in told
@@ -230,7 +230,7 @@ def test_csv_and_json_hold_all_rows_with_the_same_fields(show: Any) -> None:
 
 def test_markdown_is_one_table_for_each_board(show: Any) -> None:
     lines = show("--format", "markdown", "--columns", "method,score").splitlines()
-    assert lines[0] == "## stress_predict, subject-independent-v3, target stress"
+    assert lines[0] == "## stress_predict, subject-independent-v4, target stress"
     assert lines[2:5] == [
         "| method | Time-matched AUROC |",
         "| --- | --- |",
@@ -249,7 +249,7 @@ def test_what_readers_of_rows_add_is_shown(boards: Path) -> None:
 @pytest.mark.slow
 def test_published_boards_fit_a_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     datasets = ("eegmat", "hku956", "stress_predict", "wearable_stress")
-    chosen = {f"{dataset}/subject-independent-v3": ["*-0*"] for dataset in datasets}
+    chosen = {f"{dataset}/subject-independent-v4": ["*-0*"] for dataset in datasets}
     some = link_entries(tmp_path, chosen)
     assert main(["leaderboard", "show", "--leaderboards", str(some)]) == 0
     lines = capsys.readouterr().out.splitlines()

@@ -31,7 +31,7 @@ from embench.statistics.scores import compute_scores
 from ..records.test_record import RUN
 from ..tiny import scored
 
-PROTOCOL = load_protocol("subject-independent-v3")
+PROTOCOL = load_protocol("subject-independent-v4")
 RULES = [{"name": "stress", "kind": "binary", "label": "stress", "n": 2, "rule": {}}]
 
 Edit = Callable[[Any], object]

@@ -44,7 +44,7 @@ def test_values_off_the_scale_are_no_labels_of_the_units(tmp_path, monkeypatch):
 def test_a_run_says_which_values_are_off_the_scale(tmp_path, monkeypatch, capsys):
     MADE["99 and -99 off the scale"](tmp_path / "study")
     monkeypatch.chdir(tmp_path)
-    method = ["--encoder", "handcrafted", "--fusion", "logreg", "--seeds", "0", "--protocol", "subject-independent-v3"]
+    method = ["--encoder", "handcrafted", "--fusion", "logreg", "--seeds", "0", "--protocol", "subject-independent-v4"]
     main(["run", "--dataset", "./study", *method])
     told = " ".join("".join(capsys.readouterr()).split())
     assert "outside the scale of 1 to 9 have no label: `-99` (1), `99` (2)" in told

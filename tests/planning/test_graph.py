@@ -20,7 +20,7 @@ def kinds(plan, kind):
 
 
 def test_single_late_and_estimators_share_unimodal_stages(shared):
-    plan = partial(shared.plan, "Pool", protocol="leave-one-subject-out-v3")
+    plan = partial(shared.plan, "Pool", protocol="leave-one-subject-out-v4")
     late, hidden = plan(fusion="late"), plan(fusion="logreg")
     ecg, eda = (plan(modalities=m) for m in ("ecg", "eda"))
     alone = kinds(ecg, "unimodal") | kinds(eda, "unimodal")

@@ -18,7 +18,7 @@ from ..statistics.nuisance.test_behaviour import SAMPLES, SUBJECTS, UNITS, store
 from ..tiny.running import Bench
 from ..tiny.world import make_subjects, write
 
-V3 = "subject-independent-v3"
+V3 = "subject-independent-v4"
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 from embench.statistics.answerable import describe_difference, published_spread
 from embench.statistics.comparison import compare
 
-BOARD = Path(__file__).parents[2] / "leaderboards" / "eegmat" / "subject-independent-v3"
+BOARD = Path(__file__).parents[2] / "leaderboards" / "eegmat" / "subject-independent-v4"
 
 
 def test_a_range_is_of_published_pairs_of_the_kind_on_the_dataset():

@@ -69,7 +69,7 @@ def test_a_run_without_weights_of_its_own_says_nothing_of_them(shared):
 
 def test_weights_that_saw_the_test_subjects_are_refused_where_only_their_rest_may_be_seen(file, tmp_path):
     bench = Bench(write(tmp_path, make_subjects(6), dataset="Rested"), tmp_path / "runs", "Rested")
-    strict = "subject-independent-strict-v3"
+    strict = "subject-independent-strict-v4"
     with pytest.raises(UsageError, match="pretraining used test subjects of rested") as refused:
         bench.plan(**options(file, saw="none", others="unlabelled"), protocol=strict)
     assert refused.value.where == "encoder.build.weights"

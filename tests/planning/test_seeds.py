@@ -23,10 +23,10 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     ("protocol", "encoder", "fusion", "seeds"),
     [
-        ("subject-independent-v3", "Moments", "logreg", TEN),
-        ("subject-independent-v3", "Pool", "logreg", THREE),
-        ("subject-independent-v3", "Pool", "single", THREE),
-        ("leave-one-subject-out-v3", "Moments", "logreg", THREE),
+        ("subject-independent-v4", "Moments", "logreg", TEN),
+        ("subject-independent-v4", "Pool", "logreg", THREE),
+        ("subject-independent-v4", "Pool", "single", THREE),
+        ("leave-one-subject-out-v4", "Moments", "logreg", THREE),
         ("OWN", "Moments", "logreg", [0]),
         ("OWN", "Pool", "single", [0]),
     ],
@@ -36,7 +36,7 @@ def test_default_seeds_are_ten_for_estimators_three_for_networks_and_one_for_a_p
 ) -> None:
     if protocol == "OWN":  # the protocol of a paper, whose folds were run once
         rules = tmp_path / "doe2030-group.yaml"
-        rules.write_text("extends: subject-independent-v3\nname: doe2030-group\nsplit: {by: group, folds: 3}\n")
+        rules.write_text("extends: subject-independent-v4\nname: doe2030-group\nsplit: {by: group, folds: 3}\n")
         protocol = str(rules)
     bench = Bench(data, tmp_path, protocol=protocol)
     plan = bench.plan(encoder, fusion=fusion, modalities="eda", seeds=None)
@@ -50,7 +50,7 @@ def test_a_record_names_its_seeds_and_its_command_only_those_that_are_not_the_de
     data: Path, tmp_path: Path
 ) -> None:
     rules = tmp_path / "few.yaml"
-    rules.write_text("extends: subject-independent-v3\nname: few\nsplit: {by: group, folds: 3}\n")
+    rules.write_text("extends: subject-independent-v4\nname: few\nsplit: {by: group, folds: 3}\n")
     bench = Bench(data, tmp_path / "runs", protocol=str(rules))
     for seeds, said in ((None, ""), ("0,1,2", "--seeds 0,1,2")):
         run = read_manifest(bench.run("Moments", fusion="logreg", modalities="eda", seeds=seeds).folder)

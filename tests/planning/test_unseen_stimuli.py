@@ -14,7 +14,7 @@ from embench.records.predictions import Labels
 from ..tiny.running import Bench
 from ..tiny.world import RULES, make_subjects, of_all_kinds, plugin, sharing_stimuli, write
 
-CROSSED = "subject-stimulus-independent-v3"
+CROSSED = "subject-stimulus-independent-v4"
 
 
 @pytest.fixture

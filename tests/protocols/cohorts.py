@@ -58,7 +58,7 @@ def cohort(n_subjects: int = 10, stimuli: int = 2, groups: Mapping[str, str] | N
         for i, (name, group) in enumerate(group_of.items())
         for s in range(stimuli)
     ]
-    return make_units(recordings, card(), "continuous", load_protocol("subject-independent-v3"))
+    return make_units(recordings, card(), "continuous", load_protocol("subject-independent-v4"))
 
 
 def clips(protocol: Protocol, subjects: int = 12, without: Collection[str] = (), seconds: float = 40.0) -> list[Unit]:

@@ -13,7 +13,7 @@ from embench.protocols.partition import GivenRow, complete_folds
 
 from .cohorts import cohort
 
-INDEPENDENT, CROSSED = load_protocol("subject-independent-v3"), load_protocol("subject-stimulus-independent-v3")
+INDEPENDENT, CROSSED = load_protocol("subject-independent-v4"), load_protocol("subject-stimulus-independent-v4")
 SEGMENT = load_protocol("segment-random-legacy")
 GROUPS = {f"p{i}": f"dyad{i // 2}" for i in range(12)}
 

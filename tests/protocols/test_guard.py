@@ -22,7 +22,7 @@ from embench.protocols import (
 
 from .cohorts import card, clips, cohort, recording
 
-INDEPENDENT, SEGMENT = load_protocol("subject-independent-v3"), load_protocol("segment-random-legacy")
+INDEPENDENT, SEGMENT = load_protocol("subject-independent-v4"), load_protocol("segment-random-legacy")
 
 
 @pytest.fixture

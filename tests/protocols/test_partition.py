@@ -28,7 +28,7 @@ from embench.protocols import (
 from .cohorts import card, clips, cohort, recording
 
 INDEPENDENT, LOSO, SEGMENT = (
-    load_protocol(name) for name in ("subject-independent-v3", "leave-one-subject-out-v3", "segment-random-legacy")
+    load_protocol(name) for name in ("subject-independent-v4", "leave-one-subject-out-v4", "segment-random-legacy")
 )
 
 

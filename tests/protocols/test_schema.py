@@ -33,7 +33,6 @@ PUBLISHED = {
     "guetschel2026": "62ec9331365459f9cba4a26329efdc56e16b667b0d77c49e0a13617ee0c33555",
     "later-block-v1": "154a3ee22f05527b5746602ce67125d77c76439c4ec1274d31055092deeb771f",
     "later-session-v1": "bdb898cb31ea0331476ff0285685bcdeb846c08276d187e3fcdcba4f26526824",
-    "leave-one-subject-out-v3": "85d5392f608dd033db45421623772120fa910017a62bd3e90911d2fa15e96b3c",
     "leave-one-subject-out-v4": "dc30a3264e80df7ee8e2fea4fad6cf0dad64939539eab6a828468abab2b37423",
     "mirandacorrea2021": "75922a51553fc9c60fe139a662d92c77366e0f47800e89feb37b1940fdf3e42e",
     "personalise-v1": "597603595bb8a9013219c31106b4f7c9d7551c5afada624cc422e1d0bb58a97e",
@@ -41,12 +40,9 @@ PUBLISHED = {
     "strizhkova2024": "002a7a2389f9f0c5f078033cc02685a395c7d3255a12a6cbf8742cfb35068c73",
     "strizhkova2024-recording": "481ca2cbcccf5d993c8d94a38e07f51a0da71cdc1d58df226beca4086dc38177",
     "subject-independent-seconds-v1": "197e5ab2b9207bb453712f02ec91a7cf26986b471c2de0993e5602eba83b6b7a",
-    "subject-independent-strict-v3": "e4edf6b4c2375a4fd08a608ca7abe16f385179f789d7512173820cd07f380a37",
     "subject-independent-strict-v4": "7aac3758a63ad2ada9efe68ebeab24c54a2baaadccfb89f3d6c7459573270f26",
-    "subject-independent-v3": "8f18a83080fc59cd78c082cdae5bc37c67aacdad8bc1bc92304d3396dedde7f8",
     "subject-independent-v4": "4b8f1163d4c0cce3d1574e96940b55809ad91ec5842108d174c3535f010cfe20",
     "subject-independent-wide-eeg-v1": "931bba16b697dd5d2d12297db426afefb083c21f4e86d6ead54c98121b935a89",
-    "subject-stimulus-independent-v3": "678d7eb100f20709d697fc0743e5ec24785ba62e12904af888a15db7e243f084",
     "subject-stimulus-independent-v4": "8ed3f839d6b47f0677e98c14706ba8517763618285a8263fb51aacc5b0e0d43d",
     "vazquez2022": "2e0cf2e7e022765837c9cc44e3b11e27c198c9a46b4925815eabb7d915ddfc52",
     "vazquez2022-group": "62b68af6a44d2a8cd33190d91ad87093f6090e3578bbe6677bca1448903fd511",
@@ -69,10 +65,10 @@ def stimuli(parts: list[list[str]], by: str = "group+stimulus", **more: Any) -> 
 
 @pytest.fixture
 def own(tmp_path: Path) -> Any:
-    """`own(leaks=True)`: the path of a protocol file like subject-independent-v3, with some fields changed."""
+    """`own(leaks=True)`: the path of a protocol file like subject-independent-v4, with some fields changed."""
 
     def write(drop: str | None = None, **changes: Any) -> Path:
-        rules = load_protocol("subject-independent-v3").model_dump(mode="json") | {"name": "own-v1"} | changes
+        rules = load_protocol("subject-independent-v4").model_dump(mode="json") | {"name": "own-v1"} | changes
         rules.pop(drop, None)
         path = tmp_path / "own.yaml"
         path.write_text(yaml.safe_dump(rules))
@@ -112,18 +108,18 @@ def test_hash_holds_rules_not_spelling(own: Any, tmp_path: Path) -> None:
 
 def test_a_protocol_cannot_be_changed_once_read() -> None:
     with pytest.raises(ValidationError, match="frozen"):
-        load_protocol("subject-independent-v3").leaks = True  # type: ignore[misc]
+        load_protocol("subject-independent-v4").leaks = True  # type: ignore[misc]
 
 
 def test_what_a_protocol_is_called_elsewhere_is_understood() -> None:
-    with pytest.raises(UsageError, match=r"did you mean leave-one-subject-out-v3 or leave-one-subject-out-v4\?"):
+    with pytest.raises(UsageError, match=r"did you mean leave-one-subject-out-v4 or leave-one-subject-out-v4\?"):
         load_protocol("LOSO")
 
 
 def test_wrong_name_shows_the_nearest() -> None:
     with pytest.raises(UsageError) as error:
         load_protocol("subject-independant")
-    assert str(error.value.hint).startswith("did you mean subject-independent-v4 or subject-independent-v3")
+    assert str(error.value.hint).startswith("did you mean subject-independent-v4 or subject-independent-v4")
     assert "segment-random-legacy" in str(error.value.expected)
 
 
@@ -209,9 +205,9 @@ def test_a_leak_must_be_declared(own: Any, changes: dict[str, Any], field: str) 
 
 
 def test_a_published_name_is_not_for_other_rules(own: Any) -> None:
-    assert load_protocol(own(name="subject-independent-v3")).hash == PUBLISHED["subject-independent-v3"]
+    assert load_protocol(own(name="subject-independent-v4")).hash == PUBLISHED["subject-independent-v4"]
     with pytest.raises(UsageError, match="differ from the published"):
-        load_protocol(own(name="subject-independent-v3", rate_hz=64))
+        load_protocol(own(name="subject-independent-v4", rate_hz=64))
 
 
 @pytest.mark.parametrize(
@@ -232,7 +228,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 
 def test_every_kind_is_ranked_by_the_share_of_rightly_ordered_pairs() -> None:
-    protocol = load_protocol("subject-independent-v3")
+    protocol = load_protocol("subject-independent-v4")
     for kind, share in (("binary", "auroc"), ("classes", "auroc"), ("value", "concordance")):
         assert protocol.primary_metric_for(kind, "fixed_order") == f"{share}_crossed_matched"
         assert protocol.primary_metric_for(kind, "fixed_order", True) == f"{share}_crossed_matched"
@@ -247,8 +243,8 @@ def test_a_papers_headline_holds_everywhere(own: Any) -> None:
 
 def test_a_file_may_say_only_what_differs(tmp_path: Path) -> None:
     path = tmp_path / "own.yaml"
-    path.write_text("extends: subject-independent-v3\nname: own-v1\nsplit: {by: group, folds: 3}\n")
-    rules, base = load_protocol(path), load_protocol("subject-independent-v3")
+    path.write_text("extends: subject-independent-v4\nname: own-v1\nsplit: {by: group, folds: 3}\n")
+    rules, base = load_protocol(path), load_protocol("subject-independent-v4")
     assert rules.model_dump(exclude_none=True) == base.model_dump(exclude_none=True) | {
         "name": "own-v1",
         "split": {"by": "group", "folds": 3},
@@ -256,20 +252,20 @@ def test_a_file_may_say_only_what_differs(tmp_path: Path) -> None:
     path.write_text("extends: subject-independant-v1\nname: own-v1\n")
     with pytest.raises(UsageError, match="no published protocol") as error:
         load_protocol(path)
-    assert str(error.value.hint).startswith("did you mean subject-independent-v4 or subject-independent-v3")
-    path.write_text("extends: subject-independent-v3\nrate_hz: 64\n")
+    assert str(error.value.hint).startswith("did you mean subject-independent-v4 or subject-independent-v4")
+    path.write_text("extends: subject-independent-v4\nrate_hz: 64\n")
     with pytest.raises(UsageError, match="differ from the published"):
         load_protocol(path)
 
 
 def test_two_protocols_differ_from_the_usual_one_in_a_rule_each() -> None:
     rules = {"subject-independent-strict": "normalise", "subject-stimulus-independent": "split"}
-    usual = load_protocol("subject-independent-v3").model_dump()
+    usual = load_protocol("subject-independent-v4").model_dump()
     for name, rule in rules.items():
-        own = load_protocol(f"{name}-v3").model_dump()
+        own = load_protocol(f"{name}-v4").model_dump()
         assert {key for key in usual if own[key] != usual[key]} == {"name", "folds_of", rule}
     access = {name: load_protocol(name).target_access for name in protocol_names()}
-    assert access["subject-independent-strict-v3"] == "baseline"
+    assert access["subject-independent-strict-v4"] == "baseline"
     assert access["woo2023"] == "none"
     assert access["strizhkova2024"] == access["subject-stimulus-independent-v4"] == "unlabelled"
 
@@ -285,7 +281,7 @@ def test_variants_differ_from_their_paper_in_split_and_selection_only() -> None:
 def test_a_protocol_has_values_of_its_own() -> None:
     rules = {"rating": {"kind": "value", "aggregate": "value"},
              "rating_centred": {"label": "rating", "kind": "value", "aggregate": "value", "centred": True}}  # fmt: skip
-    base = load_protocol("subject-independent-v3").model_dump()
+    base = load_protocol("subject-independent-v4").model_dump()
     plain, centred = Protocol.model_validate({**base, "labels": {"d": rules}}).targets("d")
     assert (plain.name, plain.kind, plain.label, plain.rule) == ("rating", "value", "rating", LabelRule("value"))
     assert (centred.kind, centred.label, centred.rule) == ("value", "rating", LabelRule("value", centred=True))
@@ -322,9 +318,9 @@ def test_of_deap_the_subjects_with_face_video_take_part() -> None:
 
 
 def test_faced_films_differs_from_the_usual_protocol_in_split_stimuli_and_headline() -> None:
-    usual, films = (load_protocol(name).model_dump() for name in ("subject-independent-v3", "faced-films-v1"))
+    usual, films = (load_protocol(name).model_dump() for name in ("subject-independent-v4", "faced-films-v1"))
     assert {key for key in usual if films[key] != usual[key]} == {
-        "name", "version", "split", "primary_metric", "stimuli", "folds_of", "scoring",
+        "name", "version", "split", "primary_metric", "stimuli", "folds_of",
     }  # fmt: skip
     for kind, primary_metric in (("classes", "auroc_within"), ("binary", "auroc_within"), ("value", "ccc")):
         assert load_protocol("faced-films-v1").primary_metric_for(kind, "shared_stimuli") == primary_metric

@@ -18,7 +18,7 @@ from embench.protocols import label_units, load_protocol, make_units
 
 from .cohorts import card, recording
 
-PROTOCOL = load_protocol("subject-independent-v3")
+PROTOCOL = load_protocol("subject-independent-v4")
 
 
 def spans(units: list[Unit]) -> list[tuple[float, float]]:
@@ -40,7 +40,7 @@ def test_the_grid_stands_in_session_time() -> None:
 
 
 def test_the_grid_begins_with_the_stimulus_where_tasks_came_in_several_orders() -> None:
-    rules, shown = load_protocol("subject-independent-v3"), recording("p1", duration_s=45.0, start_s=123.4)
+    rules, shown = load_protocol("subject-independent-v4"), recording("p1", duration_s=45.0, start_s=123.4)
     units = make_units([shown], replace(card(), fixed_order=False), "continuous", rules)
     assert spans(units) == [(0.0, 10.0), (10.0, 20.0), (20.0, 30.0), (30.0, 40.0)]
     assert [unit.start_s for unit in units] == pytest.approx([123.4, 133.4, 143.4, 153.4])
@@ -76,7 +76,7 @@ def test_a_baseline_outside_units_is_left_out(
 
 
 def test_rest_that_normalises_is_not_scored_but_in_a_whole_recording() -> None:
-    strict = load_protocol("subject-independent-strict-v3")
+    strict = load_protocol("subject-independent-strict-v4")
     recordings, rest = [recording("p1", duration_s=42.0)], card(Baseline(0.0, 15.0, in_unit=True))
     assert spans(make_units(recordings, rest, "condition", strict)) == [(20.0, 30.0), (30.0, 40.0)]
     assert spans(make_units(recordings, rest, "rating", strict)) == [(0.0, 42.0)]
@@ -135,7 +135,7 @@ def test_annotations_that_go_on_after_a_recording_are_read_with_a_lag() -> None:
 
 
 def test_a_centred_rating_is_less_the_mean_of_its_own_subject_alone() -> None:
-    protocol = load_protocol("subject-independent-v3")
+    protocol = load_protocol("subject-independent-v4")
     given = {("p1", "v1"): 2.0, ("p1", "v2"): 4.0, ("p1", "v3"): 9.0, ("p2", "v1"): 8.0, ("p2", "v2"): math.nan}
     shown = [recording(*key, duration_s=20.0) for key in given]
     labels = {one.id: Label("rating", np.array([value])) for one, value in zip(shown, given.values(), strict=True)}

@@ -66,7 +66,7 @@ def test_what_is_no_method_is_refused(given):
     with pytest.raises(UsageError, match="no method has the name `handcraft`") as caught:
         embench.run_baselines(methods="handcraft", **given)
     assert caught.value.where.startswith("methods=")
-    entry = next((ROOT / "leaderboards" / "stress_predict" / "subject-independent-v3").glob("handcrafted-*"))
+    entry = next((ROOT / "leaderboards" / "stress_predict" / "subject-independent-v4").glob("handcrafted-*"))
     with pytest.raises(UsageError, match="is a run on embench_plugins/stress_predict"):
         embench.run_baselines(methods=embench.open_result(entry), **given)
     with pytest.raises(UsageError, match="is not a fusion"):

@@ -10,7 +10,7 @@ from embench.records.manifest import check_manifest
 from embench.records.pretraining_comparison import make_reference_keys, match_reference, pretrained_modalities
 from embench.records.record import read_manifest
 
-BOARD = Path(__file__).parents[2] / "leaderboards" / "eegmat" / "subject-independent-v3"
+BOARD = Path(__file__).parents[2] / "leaderboards" / "eegmat" / "subject-independent-v4"
 ROW, SCRATCH, FEATURES = "cnn_tf-single-cda6a37635", "cnn_tf-single-c7891be35e", "handcrafted-logreg-4e89041079"
 
 

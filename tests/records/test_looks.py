@@ -17,7 +17,7 @@ from embench.records.manifest import Manifest
 from embench.records.record import read_manifest
 
 BOARDS = Path(__file__).parents[2] / "leaderboards"
-ROWS = sorted((BOARDS / "stress_predict" / "subject-independent-v3").glob("handcrafted-svm-*"))
+ROWS = sorted((BOARDS / "stress_predict" / "subject-independent-v4").glob("handcrafted-svm-*"))
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ RUN: dict[str, Any] = {
     "id": "20f1ab",
     "embench_version": "0.1.0",
     "dataset": {"name": "embench_plugins/stress_predict", "fingerprint": "f" * 64, "synthetic": None},
-    "protocol": {"name": "subject-independent-v3", "version": 2, "hash": "a" * 64, "leaks": False},
+    "protocol": {"name": "subject-independent-v4", "version": 2, "hash": "a" * 64, "leaks": False},
     "card": {"labels_public": "yes", "fixed_order": False, "label_rules_hash": "b" * 64},
     "method": {
         "encoders": {"ppg": "embench_plugins/cnn_tf"},
@@ -70,7 +70,7 @@ def record(make_run: Callable[..., Any], binary: Target) -> Record:
         run.predictions,
         run.labels,
         targets=[binary],
-        protocol=load_protocol("subject-independent-v3"),
+        protocol=load_protocol("subject-independent-v4"),
         design="free",
         groups=run.groups,
         unit_length_s=10.0,
@@ -166,7 +166,7 @@ def test_a_record_without_a_needed_field_is_not_written(tmp_path: Path, record: 
 def test_an_entry_is_the_part_that_may_be_published(tmp_path: Path, record: Record) -> None:
     write_record(tmp_path / "run", record)
     entry = export_entry(tmp_path / "run", tmp_path / "boards", key=lambda _: b"digest")
-    assert entry == tmp_path / "boards" / "stress_predict" / "subject-independent-v3" / "20f1ab"
+    assert entry == tmp_path / "boards" / "stress_predict" / "subject-independent-v4" / "20f1ab"
     assert {p.name for p in entry.iterdir()} == {"run.yaml", "predictions.npz", "scores.json", "summands.json"}
     kinds = {p.name.split("-")[0] for p in (tmp_path / "boards" / "stress_predict" / "shared").iterdir()}
     assert kinds == {"rows", "labels", "folds", "confound_only", "confound_only_scores"}
@@ -192,7 +192,7 @@ def test_an_entry_holds_all_that_its_scores_come_from(tmp_path: Path, record: Re
         published.predictions,
         published.labels,
         targets=[binary],
-        protocol=load_protocol("subject-independent-v3"),
+        protocol=load_protocol("subject-independent-v4"),
         design="free",
         groups=published.groups,
         unit_length_s=10.0,

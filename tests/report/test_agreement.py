@@ -32,12 +32,12 @@ from ..published import PUBLISHED, link_entries
 from ..tiny import scored
 
 ENTRIES = {
-    "time-matched": "stress_predict/subject-independent-v3/handcrafted-svm-5c30c425e7",
-    "trained elsewhere": "stress_predict/subject-independent-v3/handcrafted-forest-8f510edbe1",
-    "tasks": "wearable_stress/subject-independent-v3/handcrafted-boosting-08f00de9a6",
-    "ratings": "wearable_stress/subject-independent-v3/handcrafted-boosting-0e759c8345",
-    "cannot be told": "eegmat/subject-independent-v3/handcrafted-svm-16a5cf6092",
-    "labels withheld": "hku956/subject-independent-v3/handcrafted-boosting-f4af5b570b",
+    "time-matched": "stress_predict/subject-independent-v4/handcrafted-svm-5c30c425e7",
+    "trained elsewhere": "stress_predict/subject-independent-v4/handcrafted-forest-8f510edbe1",
+    "tasks": "wearable_stress/subject-independent-v4/handcrafted-boosting-08f00de9a6",
+    "ratings": "wearable_stress/subject-independent-v4/handcrafted-boosting-0e759c8345",
+    "cannot be told": "eegmat/subject-independent-v4/handcrafted-svm-16a5cf6092",
+    "labels withheld": "hku956/subject-independent-v4/handcrafted-boosting-f4af5b570b",
 }
 """What is special about a published entry -> its place."""
 QUICK = ("time-matched", "cannot be told")
@@ -59,7 +59,7 @@ def made_up(what: str, folder: Path) -> Path:
     if what == "continuous":
         target = Target("arousal", "value", LabelRule(), "arousal")
         values = in_order(values, target.name)
-    rules = load_protocol("segment-random-legacy" if what == "leaking" else "subject-independent-v3")
+    rules = load_protocol("segment-random-legacy" if what == "leaking" else "subject-independent-v4")
     record = made_record(values, target, design, protocol=rules)
     run = {**record.run, "id": f"cnn_tf-single-{len(what):010d}"}
     if what == "leaking":

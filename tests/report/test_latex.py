@@ -26,7 +26,7 @@ from embench.statistics.answers import format_with_interval
 from embench.statistics.comparison import paired_gap
 
 ROOT = Path(__file__).parents[2]
-BOARD = ROOT / "leaderboards" / "wearable_stress" / "subject-independent-v3"
+BOARD = ROOT / "leaderboards" / "wearable_stress" / "subject-independent-v4"
 EVERY = ("--latex", "--methods", "--bibtex")
 NAMES = ["{}", "a & b", "50 % \\ of_it", "#1 {best} ~ $x^2$ <y>"]
 
@@ -238,7 +238,7 @@ def test_the_methods_section_agrees_with_record_and_protocol(published: list[Rec
 
 def entry_of(name: str) -> Record:
     """A published entry of Stress-Predict."""
-    found = (ROOT / "leaderboards" / "stress_predict" / "subject-independent-v3").glob(f"{name}-*")
+    found = (ROOT / "leaderboards" / "stress_predict" / "subject-independent-v4").glob(f"{name}-*")
     folders = (folder for folder in sorted(found) if not record.read_manifest(folder).trained_on)
     return record.read_record(next(folders))
 
@@ -403,7 +403,7 @@ def test_training_is_told_of_what_was_trained(published: list[Record]) -> None:
 
 def test_other_rules_are_read_from_the_record(published: list[Record]) -> None:
     rules = {
-        **protocols.load_protocol("subject-independent-v3").model_dump(mode="json"),
+        **protocols.load_protocol("subject-independent-v4").model_dump(mode="json"),
         "name": "mine",
         "rate_hz": 64.0,
     }
@@ -419,7 +419,7 @@ def test_other_rules_are_read_from_the_record(published: list[Record]) -> None:
 
 
 def test_what_the_design_cannot_tell_is_not_called_not_shown() -> None:
-    of = record.read_record(ROOT / "leaderboards" / "eegmat" / "subject-independent-v3" / "handcrafted-svm-16a5cf6092")
+    of = record.read_record(ROOT / "leaderboards" / "eegmat" / "subject-independent-v4" / "handcrafted-svm-16a5cf6092")
     text = latex.latex_tables([of])
     head, first, *_ = check_latex(text)
     assert {first[head.index(name)] for name in ("above chance", "given movement")} == {"cannot be told"}
@@ -505,7 +505,7 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.fixture(scope="module")
 def judged() -> list[Record]:
     """Two rows of version 3: one that reads a unit at a time, one that reads what came before."""
-    board = ROOT / "leaderboards" / "stress_predict" / "subject-independent-v3"
+    board = ROOT / "leaderboards" / "stress_predict" / "subject-independent-v4"
     return [record.read_record(next(board.glob(name))) for name in ("handcrafted-svm-5c30c425e7", "tcn-shared_tf-8*")]
 
 
@@ -523,7 +523,7 @@ def test_a_caption_defines_columns_and_holds_no_result(judged: list[Record]) -> 
         assert escape(form.explanation) in text
         assert "participants" not in text
         assert r"\emph{above chance}, \emph{given movement}, \emph{given phase}: whether the scores are" in text
-        assert r"\label{tab:stress-predict-stress-subject-independent-v3}" in text
+        assert r"\label{tab:stress-predict-stress-subject-independent-v4}" in text
     assert r"\emph{given phase} decides" in text
     assert r"\emph{given phase} decides" not in latex.latex_tables(judged[:1])
 

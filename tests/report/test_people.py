@@ -73,7 +73,7 @@ def test_small_groups_and_facts_that_divide_nobody_are_not_scored(record):
 @pytest.mark.slow
 @pytest.mark.skipif("EMBENCH_TEST_DATA" not in os.environ, reason="EMBENCH_TEST_DATA does not say where real data are")
 def test_an_entry_of_eegmat_has_scores_of_women_and_men(tmp_path, page):
-    entry = next((Path(__file__).parents[2] / "leaderboards/eegmat/subject-independent-v3").glob("handcrafted-lda-*"))
+    entry = next((Path(__file__).parents[2] / "leaderboards/eegmat/subject-independent-v4").glob("handcrafted-lda-*"))
     path = report.write_report(entry, tmp_path / "r.html", data_root=Path(os.environ["EMBENCH_TEST_DATA"]))
     people = page(path.read_text()).sections["groups"]
     assert all(group in people for group in ("sex: female", "sex: male", "sex: female minus male", "age_band: 10-19"))

@@ -315,7 +315,7 @@ def test_maps_of_runs_that_differ_in_settings_stand_side_by_side(made, tmp_path)
 
 
 def test_what_two_targets_have_in_common_stands_once_below_both():
-    [entry, *_] = sorted((BOARDS / "hku956" / "subject-independent-v3").glob("handcrafted-*"))
+    [entry, *_] = sorted((BOARDS / "hku956" / "subject-independent-v4").glob("handcrafted-*"))
     run = RunFacts(read_record(entry))
     shown = headline_section(run).markup
     assert shown.count("<caption>Other scores") == 1
@@ -327,14 +327,14 @@ def test_what_two_targets_have_in_common_stands_once_below_both():
 
 
 def test_label_rules_say_a_cut_of_zero_and_no_lag_of_zero():
-    [entry, *_] = sorted((BOARDS / "hku956" / "subject-independent-v3").glob("handcrafted-*"))
+    [entry, *_] = sorted((BOARDS / "hku956" / "subject-independent-v4").glob("handcrafted-*"))
     shown = facts_section(RunFacts(read_record(entry)))
     assert "aggregate value, cut 0, ties drop, annotator self" in shown
     assert "lag_s" not in shown
 
 
 def test_a_primary_metric_that_cannot_be_estimated_is_a_remark_at_the_top():
-    [entry, *_] = sorted((BOARDS / "eegmat" / "subject-independent-v3").glob("handcrafted-*"))
+    [entry, *_] = sorted((BOARDS / "eegmat" / "subject-independent-v4").glob("handcrafted-*"))
     told = notices(RunFacts(read_record(entry), entry))
     [(bad, text)] = [(bad, text) for bad, called, text in told if called == "Primary metric"]
     assert not bad

@@ -42,14 +42,14 @@ def test_the_path_that_decides_is_named(shared):
 
 
 def test_a_protocol_is_printed_as_a_file_that_can_be_used(embench, tmp_path):
-    text = embench("info", "subject-independent-v3", "--yaml").out
+    text = embench("info", "subject-independent-v4", "--yaml").out
     changed = {**yaml.safe_load(text), "name": "mine", "rate_hz": 64.0}
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(changed))
     assert load_protocol(tmp_path / "mine.yaml").rate_hz == 64
     (facts,) = json.loads(embench("info", tmp_path / "mine.yaml", "--json").out)
     assert facts["rate"].startswith("64 Hz")
     assert facts["normalisation"].startswith("subject_unlabelled")
-    (published,) = json.loads(embench("info", "subject-independent-v3", "--json").out)
+    (published,) = json.loads(embench("info", "subject-independent-v4", "--json").out)
     assert published["rate"].startswith("128 Hz")
 
 
@@ -59,7 +59,7 @@ def test_contexts_of_10_30_and_60_s_hold_that_much_signal_in_one_command(embench
     if not data.is_dir():
         pytest.skip("needs stress_predict in $EMBENCH_TEST_DATA")
     lengths, protocol = (10, 30, 60), tmp_path / "two-folds.yaml"
-    protocol.write_text("{extends: subject-independent-v3, name: two-folds, split: {by: group, folds: 2}}")
+    protocol.write_text("{extends: subject-independent-v4, name: two-folds, split: {by: group, folds: 2}}")
     small = ("encoder.view.kind=context", "encoder.epochs=1", "encoder.build.layers=0", "encoder.prepare.rate_hz=4")
     line = ["--dataset", "stress_predict", "--data-root", data.parent, "--encoder", "cnn_tf", "--modalities", "eda"]
     line += ["--seeds", "0", "--recipe", "small", "--device", "cpu", "--runs", tmp_path / "runs", "--workers", "1"]

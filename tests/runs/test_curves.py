@@ -131,7 +131,7 @@ def about(run, fusion, count=None, drop=(), **config):
     return {
         "id": run,
         "dataset": {"name": "embench_plugins/amigos", "synthetic": None},
-        "protocol": {"name": "subject-independent-v3"},
+        "protocol": {"name": "subject-independent-v4"},
         "recipe": {"preset": "small", "settings": []},
         "method": {"encoders": {"eda": "p/tcn", "ecg": "p/tcn"}, "fusion": fusion, "pretrainers": [],
                    "modalities": ["eda", "ecg"]},

@@ -68,7 +68,7 @@ def test_who_is_left_out_is_listed_with_the_reason(mixed, tmp_path):
 
 def test_a_result_says_what_share_of_the_labelled_units_it_is_of(mixed, tmp_path, capsys):
     rules = tmp_path / "few.yaml"
-    rules.write_text("extends: subject-independent-v3\nname: few\nsplit: {by: group, folds: 3}\n")
+    rules.write_text("extends: subject-independent-v4\nname: few\nsplit: {by: group, folds: 3}\n")
     result = Bench(mixed, tmp_path / "runs", "Tiny", str(rules)).run("Moments", fusion="logreg", modalities="eda")
     # Of p01, p02 and p04 to p06, who rated arousal four times each: nothing of p01, one recording less of p02.
     assert result.scores["coverage"] == {"arousal": 15 / 20}
@@ -122,7 +122,7 @@ def test_training_labels_of_one_class_only(tmp_path, encoder, fusion):
 
 
 def test_leave_one_subject_out(mixed, tmp_path):
-    result = Bench(mixed, tmp_path).run("Moments", fusion="logreg", protocol="leave-one-subject-out-v3")
+    result = Bench(mixed, tmp_path).run("Moments", fusion="logreg", protocol="leave-one-subject-out-v4")
     predictions = result.predictions
     for fold in set(predictions["fold"]):
         assert len(set(predictions["subject"][predictions["fold"] == fold])) == 1

@@ -20,7 +20,7 @@ from ..sample import sample
 from ..tiny.running import Bench
 from ..tiny.world import RULES, TIMELESS, make_subjects, plugin, write
 
-STRICT = "subject-independent-strict-v3"
+STRICT = "subject-independent-strict-v4"
 REST_S = 4.0
 
 

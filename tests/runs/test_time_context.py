@@ -20,7 +20,7 @@ def test_a_method_that_reads_what_came_before_a_unit_is_judged_as_one(
     tmp_path: Path, view: str, context: str, decisive_level: str
 ) -> None:
     rules = tmp_path / "few.yaml"
-    rules.write_text("extends: subject-independent-v3\nname: few\nsplit: {by: group, folds: 2}\n")
+    rules.write_text("extends: subject-independent-v4\nname: few\nsplit: {by: group, folds: 2}\n")
     bench = Bench(write(tmp_path / "data", make_subjects(6, stimuli=8)), tmp_path / "runs", protocol=str(rules))
     settings = () if view == "unit" else ("encoder.view.kind=context", "encoder.view.length_s=30")
     folder = bench.run("Moments", fusion="logreg", modalities="eda", seeds="0", settings=settings).folder

@@ -23,7 +23,7 @@ from ..tiny.world import TIMELESS, make_subjects, plugin, write
 
 def few_folds(root: Path) -> str:
     rules = root / "few.yaml"
-    rules.write_text("extends: subject-independent-v3\nname: few\nsplit: {by: group, folds: 2}\n")
+    rules.write_text("extends: subject-independent-v4\nname: few\nsplit: {by: group, folds: 2}\n")
     return str(rules)
 
 
@@ -94,7 +94,7 @@ def test_what_nothing_was_recorded_of_is_tied(root: Path) -> None:
 @pytest.mark.slow
 def test_a_fold_of_whose_subjects_nothing_was_recorded_is_tied(root: Path) -> None:
     rules = root / "each3.yaml"
-    rules.write_text("extends: leave-one-subject-out-v3\nname: each\n")
+    rules.write_text("extends: leave-one-subject-out-v4\nname: each\n")
     result = method(root, plugin("Moments"), fusion="logreg", protocol=str(rules))
     assert result.scores.get_coverage("arousal") == pytest.approx(55 / 72)
     score = result.scores.get_score("arousal", "auroc_within")

@@ -110,7 +110,7 @@ def made_up(rng: np.random.Generator, n_subjects: int, n_units: int, folds: int)
         for s in names
         for u in range(n_units)
     ]
-    return Layout("made-up", "subject-independent-v3", "free", units, _deal(rng, units, names, folds))
+    return Layout("made-up", "subject-independent-v4", "free", units, _deal(rng, units, names, folds))
 
 
 def without(layout: Layout, hidden: np.ndarray) -> Layout:

@@ -132,7 +132,7 @@ def test_a_papers_set_has_its_methods_under_its_own_protocols_and_the_fixed_one(
     requests = {row.request for row in found}
     assert len(requests) == len({row.title for row in found}) == len(found) > 3
     fits = [row for row in found if not row.reason]
-    assert {row.request.protocol for row in fits} >= {paper, "subject-independent-v3"}
+    assert {row.request.protocol for row in fits} >= {paper, "subject-independent-v4"}
     assert {row.request.recipe for row in fits} == {"quick"}
     assert len(fits) > len(found) / 2
 

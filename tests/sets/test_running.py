@@ -24,7 +24,7 @@ from embench.statistics.result import Result
 from ..tiny.running import Bench, Done
 from ..tiny.world import few_folds, make_subjects, plugin, write
 
-BOARD = Path(__file__).parents[2] / "leaderboards" / "eegmat" / "subject-independent-v3"
+BOARD = Path(__file__).parents[2] / "leaderboards" / "eegmat" / "subject-independent-v4"
 SET = """name: mine-v1
 summary: Two estimators and a network.
 core:

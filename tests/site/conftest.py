@@ -14,12 +14,12 @@ from embench.site import build_site
 
 from ..published import PUBLISHED, link_entries
 
-FULL_BOARD = "stress_predict/subject-independent-v3"
+FULL_BOARD = "stress_predict/subject-independent-v4"
 CHOSEN = {
     FULL_BOARD: ["handcrafted-svm-5c*", "handcrafted-svm-98*", "handcrafted-svm-04*", "cnn_tf-single-e*"],
-    "wearable_stress/subject-independent-v3": ["handcrafted-svm-21*"],
-    "hku956/subject-independent-v3": ["handcrafted-forest-19*"],
-    "eegmat/subject-independent-v3": ["handcrafted-svm-16*"],
+    "wearable_stress/subject-independent-v4": ["handcrafted-svm-21*"],
+    "hku956/subject-independent-v4": ["handcrafted-forest-19*"],
+    "eegmat/subject-independent-v4": ["handcrafted-svm-16*"],
 }
 
 
@@ -54,7 +54,7 @@ EVIL = "<img src=x onerror=alert(1)></script><script>alert(2)</script>"
 @pytest.fixture(scope="session")
 def boards(tmp_path_factory):
     root = link_entries(tmp_path_factory.mktemp("published"), CHOSEN)
-    source = next(PUBLISHED.glob("wearable_stress/subject-independent-v3/handcrafted-knn-*"))
+    source = next(PUBLISHED.glob("wearable_stress/subject-independent-v4/handcrafted-knn-*"))
     place = root / "wearable_stress" / "segment-random-legacy" / source.name
     shutil.copytree(source, place)
     (root / "wearable_stress" / "shared").symlink_to(PUBLISHED / "wearable_stress" / "shared")
@@ -69,7 +69,7 @@ def boards(tmp_path_factory):
 @pytest.fixture(scope="session")
 def few(tmp_path_factory):
     """An entry that can't be paired: its site is written at once."""
-    return link_entries(tmp_path_factory.mktemp("few"), {"hku956/subject-independent-v3": ["handcrafted-forest-19*"]})
+    return link_entries(tmp_path_factory.mktemp("few"), {"hku956/subject-independent-v4": ["handcrafted-forest-19*"]})
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from .conftest import CHOSEN, FULL_BOARD
 pytestmark = pytest.mark.slow
 AXE = Path(__file__).parent / "vendor" / "axe.min.js"
 BOARD = "stress_predict/index.html"
-SEALED_BOARD = "hku956/subject-independent-v3"
+SEALED_BOARD = "hku956/subject-independent-v4"
 KINDS = ("index.html", "add.html", BOARD, "hku956/index.html", "transfer.html", "published.html", "methods/index.html")
 
 
@@ -53,7 +53,7 @@ def visit(chromium, site, evil_site):
 
 
 def entry_page(site):
-    return next(site.glob("stress_predict/subject-independent-v3/handcrafted-svm-*.html")).relative_to(site).as_posix()
+    return next(site.glob("stress_predict/subject-independent-v4/handcrafted-svm-*.html")).relative_to(site).as_posix()
 
 
 def rows(page):
@@ -154,7 +154,7 @@ def test_two_rows_compare_as_in_python(visit):
     page = visit(BOARD)
     names = with_summands(page)
     assert len(names) >= 5
-    folder = PUBLISHED / "stress_predict" / "subject-independent-v3"
+    folder = PUBLISHED / "stress_predict" / "subject-independent-v4"
     few = next(i for i, name in enumerate(names) if name.startswith("unet_se"))
     for one, other in ((0, few), (few, 1), (2, few)):  # a page compares in the partitions that all of its rows have
         a, b = names[one], names[other]

@@ -38,7 +38,7 @@ def test_a_question_that_cannot_be_answered_comes_last_with_the_reason(site):
 def test_a_leaderboard_starts_with_one_sentence_that_agrees_with_all_counts(site, sections):
     for dataset in ("eegmat", "wearable_stress"):
         text = (site / dataset / "index.html").read_text()
-        section = next(s for s in sections if s.dataset == dataset and s.protocol == "subject-independent-v3")
+        section = next(s for s in sections if s.dataset == dataset and s.protocol == "subject-independent-v4")
         sentence = summarise(section).sentence
         main = text.partition('<div class="about-board"')[2]
         shown = unescape(re.search("<p[^>]*>(.*?)</p>", main)[1])
@@ -109,5 +109,5 @@ def test_numbers_have_one_style_on_all_pages(site):
 
 
 def test_a_reason_that_many_scores_share_is_told_once(site):
-    [path] = site.glob("eegmat/subject-independent-v3/*.html")
+    [path] = site.glob("eegmat/subject-independent-v4/*.html")
     assert path.read_text().count("the release hides when units were recorded") == 1

@@ -16,7 +16,7 @@ from embench.interfaces.units import LabelRule, Target
 from embench.protocols import load_protocol
 from embench.statistics.answerable import enough_data, unique_as_json, why_unanswerable
 
-RULES = load_protocol("subject-independent-v3")
+RULES = load_protocol("subject-independent-v4")
 CARD = Card(
     name="mine",
     title="A study",
@@ -128,7 +128,7 @@ def test_labels_that_the_stimulus_decides_cannot_be_told_from_it():
 
 
 def test_subjects_who_are_tested_alone_are_compared_with_nobody():
-    rules = load_protocol("leave-one-subject-out-v3")
+    rules = load_protocol("leave-one-subject-out-v4")
     found = why(films(30, 12, 0.2), CARD.targets[0], rules=rules)
     assert (found.answer, "tested alone" in found.reason) == ("cannot be told", True)
 

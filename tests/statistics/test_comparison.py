@@ -128,7 +128,7 @@ def test_a_run_that_lacks_some_units_is_compared_on_the_others() -> None:
         ("dataset", {"name": "another", "fingerprint": "0", "synthetic": {}}, "dataset"),
         ("dataset", {"name": "made-up", "fingerprint": "0", "synthetic": None}, "synthetic"),
         ("protocol", {"name": "another", "hash": "0"}, "protocol"),
-        ("protocol", {"name": "subject-independent-v3", "hash": "1"}, "hash"),
+        ("protocol", {"name": "subject-independent-v4", "hash": "1"}, "hash"),
         ("target_access", "unlabelled", "target access"),
         ("card", {"label_rules_hash": "1", "label_rules": []}, "label rules"),
         ("dev", True, "validation"),

@@ -208,7 +208,7 @@ def test_the_clock_does_not_win_where_tasks_came_in_one_order() -> None:
 
 def test_whole_tasks_in_one_order_are_compared_between_tasks() -> None:
     """They have no common length, and so no bins of time, but the task tells how late it is."""
-    protocol = load_protocol("subject-independent-v3")
+    protocol = load_protocol("subject-independent-v4")
     y = smooth(np.random.default_rng(4), (SUBJECTS, 12))[:, :, None]
     joined = made(y, np.arange(12.0)[:, None], one_order=True)[1]
     assert choose_primary_metric(FELT, protocol, "fixed_order", joined) == "concordance_crossed_matched"
@@ -308,7 +308,7 @@ def test_the_moment_of_films_is_held_constant_by_the_primary_metric() -> None:
         predictions,
         labels,
         targets=[target],
-        protocol=load_protocol("subject-independent-v3"),
+        protocol=load_protocol("subject-independent-v4"),
         design="shared_stimuli",
         groups=groups,
         unit_length_s=10.0,

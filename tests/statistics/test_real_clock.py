@@ -26,7 +26,7 @@ DATA = os.environ.get("EMBENCH_TEST_DATA")
 def test_the_clock_beats_everything_but_a_comparison_at_one_time() -> None:
     root = Path(str(DATA)) / "stress_predict"
     reader = registry.load_plugin("dataset", "stress_predict")(root)
-    protocol, [target] = load_protocol("subject-independent-v3"), reader.card.targets
+    protocol, [target] = load_protocol("subject-independent-v4"), reader.card.targets
     recordings = [r for s in reader.subjects() for r in reader.recordings(s) if target.label in r.labels]
     units = make_units(recordings, reader.card, "condition", protocol)
     raw, y = label_units(units, {r.id: r.labels[target.label] for r in recordings}, target.rule)

@@ -33,7 +33,7 @@ from embench.statistics.joined import join
 from embench.statistics.scores import compute_scores
 from embench.testing import require
 
-PROTOCOL = load_protocol("subject-independent-v3")
+PROTOCOL = load_protocol("subject-independent-v4")
 LENGTHS = {f"s{p:02d}": 3000.0 + 5 * p for p in range(12)}
 MakeRun = Callable[..., Any]
 

@@ -336,7 +336,7 @@ def test_no_dataset_tells_plans_anything_else(name, tmp_path):
     write_synthetic(name, tmp_path / name, subjects=2, seed=0, effect=1.0, length_s=None)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EMBENCH_CACHE", str(tmp_path / "cache"))
-        protocol = load_protocol("subject-independent-v3")
+        protocol = load_protocol("subject-independent-v4")
         with find.without_preparing():
             planned = find_source(name, tmp_path).prepared(protocol)
             shapes = {m: planned.array(m).shape for m in planned.modalities if m != "video"}

@@ -83,7 +83,7 @@ def test_memory_and_cores_are_known_without_them(without_posix):
 @pytest.mark.slow
 def test_commands_end_well_without_them(without_posix, tmp_path):
     few_folds(tmp_path, 2)
-    link_entries(tmp_path / "boards", {"eegmat/subject-independent-v3": ["handcrafted-l*"]})
+    link_entries(tmp_path / "boards", {"eegmat/subject-independent-v4": ["handcrafted-l*"]})
     script = tmp_path / "lines.py"
     script.write_text(SCRIPT)
     done = subprocess.run(

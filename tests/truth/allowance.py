@@ -24,7 +24,7 @@ seeds in all of a subject's own comparisons, though hardly in their score, and g
 made, and these draws are there to confirm or refute it.
 
 Cells: 24 and 40 subjects; logistic regression (2,000 draws), forest and perceptron (500 draws each); effects of 0, .25
-and .5 (`auroc_within` of .50, about .61 and .72); 3 seeds; folds as subject-independent-v3 deals them out.
+and .5 (`auroc_within` of .50, about .61 and .72); 3 seeds; folds as subject-independent-v4 deals them out.
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ def draw_lengths(rng: np.random.Generator, n_subjects: int) -> np.ndarray:
 
 
 def partitions(
-    rng: np.random.Generator, lengths: np.ndarray, seeds: int, protocol_name: str = "subject-independent-v3"
+    rng: np.random.Generator, lengths: np.ndarray, seeds: int, protocol_name: str = "subject-independent-v4"
 ) -> np.ndarray:
     """(seeds, subjects) the fold of each subject, as the protocol deals subjects with sessions of these lengths."""
     sessions = dict(zip(subject_names(len(lengths)), lengths.tolist(), strict=True))
@@ -161,7 +161,7 @@ def recorded(
         "id": name,
         "embench_version": "0.1.0",
         "dataset": {"name": "made-up", "fingerprint": "0", "synthetic": {}},
-        "protocol": {"name": "subject-independent-v3", "version": 2, "hash": "0", "leaks": False},
+        "protocol": {"name": "subject-independent-v4", "version": 2, "hash": "0", "leaks": False},
         "card": {
             "labels_public": "yes",
             "fixed_order": lengths is not None,

@@ -40,7 +40,7 @@ from embench.store.store import RowWriter
 from .cohorts import draw_lengths, subject_names
 from .sessions import EDGES
 
-PROTOCOL = load_protocol("subject-independent-v3")
+PROTOCOL = load_protocol("subject-independent-v4")
 SUBJECTS = (12, 16, 24, 34, 60)
 RATE, UNIT_S, FILMS = 16, 20.0, 12
 SEEDS = (0,)

@@ -31,7 +31,7 @@ SUBJECTS, SEEDS = 30, 3
 ESTIMATION = 0.2
 """What estimating a log power from some seconds of EEG adds, a standard deviation."""
 EFFECTS = {"films alone": 0.0, "films and emotions": 1.0}
-KNOWN, NEW = "subject-independent-v3", "faced-films-v1"
+KNOWN, NEW = "subject-independent-v4", "faced-films-v1"
 SCORED = (
     ("emotion", KNOWN, "auroc_within"),
     ("emotion", NEW, "auroc_within"),

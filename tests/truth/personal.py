@@ -77,7 +77,7 @@ def cohort_of(design: str, folder: Path) -> tuple[Cohort, Target]:
         _write(root / "study", minutes, DESIGNS[design], fixed_order=design == "fixed order")
     store, card = find_source("study", root).prepared(PROTOCOL, 1, None), find_source("study", root).card
     (target,) = card.targets
-    return build_cohort(store, card, (target,), None, load_protocol("subject-independent-v3")), target
+    return build_cohort(store, card, (target,), None, load_protocol("subject-independent-v4")), target
 
 
 def _write(root: Path, minutes: int, target: str, *, fixed_order: bool) -> None:

@@ -68,7 +68,7 @@ def false_alarms(n_subjects: int, primary_metric: str, seed: int = 0) -> Trials:
             made.predictions,
             made.labels,
             targets=[TARGET],
-            protocol=protocols.load_protocol("subject-independent-v3"),
+            protocol=protocols.load_protocol("subject-independent-v4"),
             design="fixed_order" if primary_metric == "auroc_crossed_matched" else "free",
             sessions=made.sessions,
             groups=made.groups,

@@ -27,8 +27,8 @@ EDGES = np.array([650.0, 1010.0, 1330.0, 1930.0, 2240.0, 2360.0])
 """When tasks begin and end in a session of mean length, in s, as in Stress-Predict."""
 UNIT_S, SEEDS = 30, 3
 HEADLINES = {
-    "old": ("auroc_crossed_time", "subject-independent-v3"),
-    "new": ("auroc_crossed_matched", "subject-independent-v3"),
+    "old": ("auroc_crossed_time", "subject-independent-v4"),
+    "new": ("auroc_crossed_matched", "subject-independent-v4"),
 }
 
 

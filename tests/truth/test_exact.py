@@ -53,7 +53,7 @@ def scored(of_unit: np.ndarray, trials: np.ndarray = TRIALS) -> dict[str, Any]:
         predictions,
         Labels(dict(zip(Labels.FIXED, columns, strict=True))),
         targets=[TARGET],
-        protocol=load_protocol("subject-independent-v3"),
+        protocol=load_protocol("subject-independent-v4"),
         design="shared_stimuli",
         groups=dict(zip(subject.tolist(), subject.tolist(), strict=True)),
         unit_length_s=float("nan"),

@@ -41,9 +41,9 @@ def test_films_learned_by_heart_do_not_help_at_films_never_seen(tmp_path):
             "stimulus_mean"
         ]
 
-    known, by_heart = within("subject-independent-v3")
+    known, by_heart = within("subject-independent-v4")
     assert known > 0.95
     assert by_heart["arousal"]["auroc_within"]["mean"] == 1.0
-    unseen, nothing = within("subject-stimulus-independent-v3")
+    unseen, nothing = within("subject-stimulus-independent-v4")
     assert unseen < 0.75  # of few pairs: a fold tests one or two of the eight films
     assert nothing["arousal"]["undefined"]["id"] == "untrained_stimuli"

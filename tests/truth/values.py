@@ -26,7 +26,7 @@ from embench.statistics.intervals import Estimate, leave_one_out
 from embench.statistics.joined import Joined, shared_stimuli, units_of
 from embench.statistics.scores import choose_primary_metric, with_interval_of
 
-PROTOCOL = load_protocol("subject-independent-v3")
+PROTOCOL = load_protocol("subject-independent-v4")
 SUBJECTS = {"wesad": 15}
 """24 of the others; the release has no more."""
 MADE = {

@@ -41,7 +41,6 @@ from embench.leaderboard.withheld import (
     redact_tuning,
 )
 from embench.records import audit as audits
-from embench.records import schema2
 from embench.records.audit import AUDIT_FILE, read_audit, write_audit
 from embench.records.manifest import Line, Manifest, Word, as_model
 from embench.records.record import (
@@ -662,9 +661,8 @@ def read_summands(folder: Path) -> Any:
     file is damaged."""
     path = folder / SUMMANDS_FILE
     try:
-        content = parse_json(read_text(path)) if path.is_file() else {}
-        return {target: schema2.translate_summands(kept) for target, kept in content.items()}
-    except (OSError, ValueError, AttributeError) as error:
+        return dict(parse_json(read_text(path))) if path.is_file() else {}
+    except (OSError, ValueError, TypeError) as error:
         raise _damaged(path) from error
 
 

@@ -40,7 +40,6 @@ from embench.leaderboard.entries import (
 from embench.leaderboard.nonces import NONCES_FILE
 from embench.leaderboard.verify import (
     MOST_NAMED,
-    explain_missing_digests,
     find_wrong_audit,
     find_wrong_coverage,
     find_wrong_digests,
@@ -168,9 +167,6 @@ def _explain_refusal(folder: Path) -> str:
             return reason
         if run.dataset.files is None:
             return "run.yaml: dataset.files: missing, which names the raw files: run it again with this embench"
-        audit = read_audit(folder)
-        if audit and (reason := explain_missing_digests(audit)):
-            return f"{reason}: audit the run again, and submit it"
     return ""
 
 

@@ -37,7 +37,7 @@ from embench.protocols import (
 )
 from embench.reasons import Reason, read_reason
 from embench.records import find_time_context
-from embench.records.audit import AUDIT_FILE, PUBLISHED_VERSION, VERSION, read_audit
+from embench.records.audit import AUDIT_FILE, VERSION, read_audit
 from embench.records.findings import SEVERITIES, find_wrong_field
 from embench.records.manifest import OVERLAP_OF, Manifest, Overlap
 from embench.records.predictions import ANY_SEED, MODEL, UNPREDICTED, Labels
@@ -191,8 +191,8 @@ matched score that may be due to which of two subjects is later in the session."
 def find_wrong_audit(audit: Mapping[str, Any], run: Manifest, scores: Scores) -> Iterator[str]:
     """Yield messages on an audit's unknown fields, severe findings, and contradictions to the entry."""
     version, findings = audit["version"], audit["findings"]
-    if type(version) is not int or version not in (PUBLISHED_VERSION, VERSION):
-        later = f"expected {PUBLISHED_VERSION} or {VERSION}; update embench, or audit again"
+    if type(version) is not int or version != VERSION:
+        later = f"expected {VERSION}; update embench, or audit again"
         yield f"{AUDIT_FILE}: version: {str(version)[:20]} is none that is known here, {later}"
         return
     if audit.get("run") != run.id:
@@ -208,7 +208,7 @@ def find_wrong_audit(audit: Mapping[str, Any], run: Manifest, scores: Scores) ->
         if not _PLAIN.fullmatch(text):
             yield f"{AUDIT_FILE}: {field}: `{text[:40]}` is not a text that a check measures"
     yield from _wrong_reasons(audit.get("skipped", {}))
-    if version == VERSION and run.card.labels_public == "yes":
+    if run.card.labels_public == "yes":
         yield from _find_omitted_checks(audit, run, scores)
     if audit.get("measured"):
         yield from _wrong_figures(audit, run, scores)
@@ -335,10 +335,8 @@ _SAME_FIGURES = frozenset({"calibration", "balance", "collapse", "validation", "
 
 
 def find_wrong_digests(audit: Mapping[str, Any], record: Record) -> list[str] | Undefined:
-    """Return a message for each digest in an audit that does not match the entry's files. Return `Undefined` if the
-    audit has no digests, or if all match but another version of the audits' code made it."""
-    if unbound := explain_missing_digests(audit):
-        return Undefined(f"{unbound}: it is not bound to these predictions")
+    """Return a message for each digest in an audit that does not match the entry's files. Return `Undefined` if all
+    match but another version of the audits' code made it."""
     stated, actual = audit["digests"], digests_of(record)
     wrong = [
         f"{AUDIT_FILE}: digests.{name}: the audit is of other {name} than the entry contains; audit the run again"
@@ -350,13 +348,6 @@ def find_wrong_digests(audit: Mapping[str, Any], record: Record) -> list[str] | 
     if not wrong and stated.get("code") != hash_audit_code():
         return Undefined("the audit is of these files, but was made by other code of embench's audits than is here")
     return wrong
-
-
-def explain_missing_digests(audit: Mapping[str, Any]) -> str:
-    """Return the reason why an audit may lack digests; empty if its version must have them."""
-    if audit["version"] > PUBLISHED_VERSION:
-        return ""
-    return f"the audit, of version {audit['version']}, names no digests"
 
 
 @cache

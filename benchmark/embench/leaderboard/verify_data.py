@@ -193,15 +193,9 @@ def recompute_association(run: Manifest, record: Record, cohort: Cohort) -> dict
     studies = make_studies(cohort, protocol, {target.name: run.seeds for target in cohort.targets})
     recorded = map(record.scores.get_adjusted, record.scores.primary_metrics)
     with_placebo = [each for each in recorded if each and (each.placebo or each.placebo_seeds)]
-    named_seeds = with_placebo[0].placebo_seeds if with_placebo else ()
-    placebo_seeds = named_seeds or (run.seeds if with_placebo else ())  # a placebo that names no seeds has them all
+    placebo_seeds = with_placebo[0].placebo_seeds if with_placebo else ()
     values, folds_of = scores_by_seed(cohort, parts), scores_by_seed(cohort, folds)
-    found = run_confound_test(
-        values, folds_of, studies, cohort, record.scores, judged, protocol, placebo_seeds=placebo_seeds
-    )
-    if named_seeds:
-        return found
-    return {target: _without_names(analysis, ["placebo_seeds"]) for target, analysis in found.items()}
+    return run_confound_test(values, folds_of, studies, cohort, record.scores, judged, placebo_seeds=placebo_seeds)
 
 
 def compare_labels(recorded: Labels, labels: Labels, those: str = "of the data") -> list[str]:

@@ -30,7 +30,7 @@ class Request:
     pretrainers: tuple[str, ...] = ()
     modalities: str | None = None
     targets: str | None = None
-    protocol: str = "subject-independent-v3"
+    protocol: str = "subject-independent-v4"
     recipe: str | None = None
     seeds: str | int | Sequence[int] | None = None
     partitions: str | None = None

@@ -15,7 +15,6 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 import yaml
 from pydantic import (
-    AliasChoices,
     BaseModel,
     ConfigDict,
     Field,
@@ -44,9 +43,6 @@ LONGEST_LAG_S = 60.0
 
 ReferenceName = Literal["others_curve", "subject_mean", "last_value", "recording_label"]
 """Prediction from training labels alone that a protocol reports for reference."""
-
-_EARLIER_KEY = "headline"
-"""Name of the key `primary_metric` in protocols of scoring 3, whose hashes are published."""
 
 _Names = Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
 
@@ -207,9 +203,7 @@ class Protocol(_Rules):
     is for these datasets only. `references` are reported next to the confound-only models, for protocols that train on
     test subjects or at tested moments, see `embench.statistics.confound_only`.
 
-    With `folds_of`, names are assigned to folds as in the published protocol of that name. `scoring` is the version of
-    the rules by which results are judged, default 4. Version 4 counts the comparisons of all partitions together, and
-    adjusts small studies for few confound columns (`statistics/small_studies.py`).
+    With `folds_of`, names are assigned to folds as in another protocol: `name` and `version` of that protocol decide.
 
     With `lag_s`, labels that vary within a recording are read this many seconds later than the signals (earlier if
     negative), in every test dataset, whatever the lag of its card; see `at_lag`.
@@ -229,15 +223,12 @@ class Protocol(_Rules):
     select: Literal["recipe", "peak_on_test"]
     aggregate: Literal["mean_probability"]
     decision: Decision
-    primary_metric: str = Field(
-        pattern=r"^[a-z][a-z0-9_]*$", validation_alias=AliasChoices("primary_metric", _EARLIER_KEY)
-    )
+    primary_metric: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     labels: dict[str, dict[str, LabelRules]] | None = None
     people: dict[str, Annotated[tuple[str, ...], Field(strict=False)]] | None = None
     stimuli: Annotated[dict[str, StimulusRules], Field(min_length=1)] | None = None
     references: Annotated[tuple[ReferenceName, ...] | None, Field(strict=False, min_length=1)] = None
     folds_of: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9._-]*-v[1-9][0-9]*$")
-    scoring: Literal[3, 4] | None = None
     lag_s: float | None = Field(default=None, ge=-LONGEST_LAG_S, le=LONGEST_LAG_S)
     personal: PersonalRules | None = None
 
@@ -344,11 +335,6 @@ class Protocol(_Rules):
         return self.references or (("recording_label", "subject_mean") if self.leaks else ())
 
     @property
-    def rules(self) -> int:
-        """Version of the rules by which results are judged, see `scoring`."""
-        return self.scoring or 4
-
-    @property
     def requests_calibration(self) -> bool:
         """True if test subjects give calibration units, as many as each run requests."""
         return self.personal is not None and self.personal.gives == "units"
@@ -374,10 +360,7 @@ class Protocol(_Rules):
 
     def content(self) -> dict[str, Any]:
         """Return the rules as plain values, with the keys of a file."""
-        rules = self.model_dump(mode="json", exclude_none=True)
-        if self.rules > 3:
-            return rules
-        return {_EARLIER_KEY if name == "primary_metric" else name: value for name, value in rules.items()}
+        return self.model_dump(mode="json", exclude_none=True)
 
     def yaml(self) -> str:
         """Return the text of a file with these rules."""
@@ -557,8 +540,6 @@ def _complete_rules(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
             expected=f"one of {', '.join(protocol_names())}",
             hint=did_you_mean(str(base), protocol_names()),
         )
-    if _EARLIER_KEY in rules:
-        rules["primary_metric"] = rules.pop(_EARLIER_KEY)
     return {**load_protocol(base).model_dump(exclude_none=True), **rules}
 
 

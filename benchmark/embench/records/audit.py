@@ -23,13 +23,10 @@ from embench.records.findings import (
     find_wrong_field,
 )
 from embench.records.manifest import check_texts
-from embench.records.schema2 import translate_audit
 
 AUDIT_FILE = "audit.json"
 VERSION = 11
 """Increased when the same run and data give other findings, or the content of `audit.json` changes."""
-PUBLISHED_VERSION = 6
-"""The version of the audits in published entries, which have no digests of the audited files."""
 
 
 @dataclass(frozen=True)
@@ -175,8 +172,6 @@ def read_audit(folder: Path) -> dict[str, Any] | None:
         content: dict[str, Any] = parse_json(read_text(path))
         if SEAL in content:
             content = read_sealed_json(path)
-        if content.get("version") != VERSION:
-            content = translate_audit(content, Path(folder))
         if not {"version", "counts", "findings"} <= content.keys():
             raise ValueError("version, counts or findings are missing")
         if not all(isinstance(content["counts"][name], int) for name in SEVERITIES):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
 from pydantic import (
@@ -96,25 +96,15 @@ def check_given(given: dict[str, int | str]) -> dict[str, int | str]:
 # The schema of `run.yaml` and `scores.json`.
 
 SCHEMA = 3
-EARLIER_SCHEMA = 2
 _KEY = "schema"
 
 
-def translate_schema(content: Any, where: str, translate: Callable[[Any], Any]) -> Any:
-    """Return a file's content in the names of the present schema, without the key `schema`; content that is not a
-    mapping unchanged.
-
-    Args:
-        translate: rewrites content of schema 2.
-
-    Raises:
-        DataError: it has an unknown schema, or none.
-    """
+def without_schema(content: Any, where: str) -> Any:
+    """Return a file's content without the key `schema`; content that is not a mapping unchanged. Raises DataError if
+    its schema is unknown, or if it has none."""
     if not isinstance(content, Mapping):
         return content
     schema, part = content.get(_KEY), {name: part for name, part in content.items() if name != _KEY}
-    if schema == EARLIER_SCHEMA and not isinstance(schema, bool):
-        return translate(part)
     if isinstance(schema, bool) or schema != SCHEMA:
         raise DataError(
             f"the file has schema {schema!r}, which is not known here" if _KEY in content else "the file has no schema",
@@ -321,9 +311,7 @@ class CardPart(_Part):
     fixed_order: bool = Field(description="Whether all subjects had the tasks in one order.")
     label_rules_hash: str = Field(description="Digest of the label rules.")
     label_rules: list[RuleOfTargetPart] = Field(default=[], description="Targets with the rules of their labels.")
-    steps: dict[Word, float] = Field(
-        default={}, description="Target -> least difference of values that counts (scoring 3)."
-    )
+    steps: dict[Word, float] = Field(default={}, description="Target -> least difference of values that counts.")
 
 
 class TrainedOnPart(_Part):
@@ -606,11 +594,6 @@ def method_kind(method: MethodPart) -> MethodKind:
 def only_ranks(method: MethodPart) -> bool:
     """True if a method's scores only rank units and are not probabilities, by its registry entry; False if unknown."""
     return any(entry.ranks for entry in registry.entries("fusion") if entry.full_name == method.fusion)
-
-
-def scoring_of(run: Mapping[str, Any]) -> int:
-    """Return the version of the scoring rules of a run's protocol, from the content of its run.yaml; 4 by default."""
-    return run.get("protocol", {}).get("rules", {}).get("scoring") or 4
 
 
 SHARED_SEEDS = (0, 1, 2)

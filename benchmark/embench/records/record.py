@@ -39,15 +39,13 @@ from embench.files import (
     write_whole,
 )
 from embench.protocols import MADE_BY_METHOD
-from embench.records import schema2
 from embench.records.manifest import (
-    EARLIER_SCHEMA,
     SCHEMA,
     EntryPart,
     Manifest,
     check_manifest,
     check_texts,
-    translate_schema,
+    without_schema,
 )
 from embench.records.predictions import (
     COUNTS_LOST,
@@ -101,9 +99,7 @@ def shared_folder(entry: Path) -> Path:
 
 def shared_path(folder: Path, kind: SharedKind, name: str) -> Path:
     """Return the path of the shared file of a kind, such as `rows`, whose content has the digest `name`."""
-    path = Path(folder) / f"{kind}-{name}{_SUFFIXES[kind]}"
-    earlier = path.with_name(f"{schema2.SHARED_NAMES.get(kind, kind)}-{name}{_SUFFIXES[kind]}")
-    return earlier if earlier.is_file() and not path.is_file() else path
+    return Path(folder) / f"{kind}-{name}{_SUFFIXES[kind]}"
 
 
 def shared_files(folder: Path, parts: EntryPart) -> Iterator[Path]:
@@ -456,18 +452,12 @@ def _read_entry(folder: Path, run: Mapping[str, Any], parts: EntryPart) -> Recor
         predictions = join_predictions(
             read_shared_text(shared, "rows", parts.rows),
             read_numbers(folder / PREDICTIONS_FILE),
-            _translate_names(read_shared_numbers(shared, "confound_only", parts.confound_only)),
+            read_shared_numbers(shared, "confound_only", parts.confound_only),
             shared_path(shared, "rows", parts.rows),
         )
         place = shared_path(shared, "labels", parts.labels)
         labels = Labels(read_columns(read_shared_text(shared, "labels", parts.labels), place))
     return Record(run, predictions, labels, _read_shared_folds(folder, parts), read_scores(folder, parts))
-
-
-def _translate_names(numbers: Numbers) -> dict[str, np.ndarray]:
-    """Return numbers of confound-only models under the present names of the models."""
-    named = {name: name.rpartition("/") for name in numbers}
-    return {f"{schema2.MODELS.get(m, m)}{slash}{column}": numbers[name] for name, (m, slash, column) in named.items()}
 
 
 def read_folds(folder: Path, run: Manifest) -> list[dict[str, Any]]:
@@ -490,7 +480,7 @@ def read_run(folder: Path) -> Any:
     """Return the content of a record's run.yaml, without its schema. Raises DataError if the file is missing, not YAML
     or of another schema, CheckFailed if it was edited."""
     path = Path(folder) / RUN_FILE
-    return translate_schema(read_sealed(path), str(path), schema2.translate_run)
+    return without_schema(read_sealed(path), str(path))
 
 
 def check_neighbours(folder: Path, run: Mapping[str, Any], names: Iterable[str]) -> None:
@@ -544,11 +534,10 @@ def read_scores(folder: Path, parts: EntryPart | None = None) -> Scores:
     path = Path(folder) / "scores.json"
     scores = _parse_json(_read_text(path), path)
     if parts is not None and isinstance(scores, Mapping):
-        key = schema2.SHARED_NAMES["confound_only"] if scores.get("schema") == EARLIER_SCHEMA else "confound_only"
-        own = {name: made for name, made in scores.get(key, {}).items() if name in MADE_BY_METHOD}
-        scores = {**scores, key: {**_read_shared_scores(folder, parts), **own}}
+        own = {name: made for name, made in scores.get("confound_only", {}).items() if name in MADE_BY_METHOD}
+        scores = {**scores, "confound_only": {**_read_shared_scores(folder, parts), **own}}
     check_texts(scores, str(path))
-    return Scores(translate_schema(scores, str(path), schema2.translate_scores), str(path))
+    return Scores(without_schema(scores, str(path)), str(path))
 
 
 def _read_shared_scores(folder: Path, parts: EntryPart) -> Any:

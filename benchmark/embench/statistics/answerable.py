@@ -141,13 +141,13 @@ class _Study:
     def joined(self, seeds: Sequence[int], score: np.ndarray | None = None) -> Joined:
         """Return the tested units of each seed with their rows of `score` (N, K); N units are in the cohort."""
         units = np.array(self.cohort.eligible)
-        known = tested_units(self.cohort, self.target, units, self.protocol.rules)
+        known = tested_units(self.cohort, self.target, units)
         values = np.zeros((len(units), len(self.target.columns))) if score is None else score[units]
         seeds_made: dict[int, Any] = {}
         for seed in seeds:
             parts, labelled = self._parts(seed, known)
             seeds_made |= labelled.joined({seed: values}, {seed: parts}, whole=True).seeds
-        return Joined({seed: folds for seed, folds in seeds_made.items() if folds}, self.protocol.rules)
+        return Joined({seed: folds for seed, folds in seeds_made.items() if folds})
 
     def _parts(self, seed: int, known: LabelledUnits) -> tuple[Parts, LabelledUnits]:
         """Return the tested units of each fold, as positions in `cohort.eligible`, and `known` with new labels: each
@@ -167,15 +167,12 @@ class _Study:
         return parts, replace(known, y=np.where(scored, y, np.nan))
 
     def explain_undefined(self, metric: str, seeds: Sequence[int]) -> Reason | None:
-        """Return why a conditioned score is undefined; None if it is defined. In version 3 of scoring one of these
-        seeds must suffice by itself; version 4 pools all seeds."""
+        """Return why a conditioned score of all these seeds together is undefined; None if it is defined."""
         joined = self.joined(seeds)
         by_seed = [conditioned.over_folds(metric, folds.values(), self._subjects) for folds in joined.seeds.values()]
         known = [tables for tables in by_seed if not isinstance(tables, Undefined)]
-        if joined.scoring > 3 and known:
-            known = [conditioned.merge_seeds(known)]
-        hurdle = conditioned.HURDLE if joined.scoring == 3 else conditioned.pooled_hurdle(metric)
-        scores = [conditioned.proportion_won(metric, tables, hurdle) for tables in known]
+        merged = [conditioned.merge_seeds(known)] if known else []
+        scores = [conditioned.proportion_won(metric, tables, conditioned.pooled_hurdle(metric)) for tables in merged]
         if any(not isinstance(score, Undefined) for score in scores):
             return None
         reasons = [each.reason for each in (*scores, *by_seed) if isinstance(each, Undefined)]
@@ -269,18 +266,11 @@ class _Study:
         return UnanswerableTarget("cannot be told", reason, "", self.target.name)
 
     def enough(self, metric: str, seeds: Sequence[int]) -> tuple[tuple[int, ...], int]:
-        """Return seeds that give enough comparisons, and 0; or no seeds, and roughly how many subjects are enough.
-        In version 4 of scoring these are all balanced partitions; in version 3 `seeds` and more until one suffices."""
-        if self.protocol.rules > 3:
-            balanced = tuple(range(self.cohort.partitions(self.protocol)))
-            enough = set(seeds) < set(balanced) and not self.explain_undefined(metric, balanced)
-            return (balanced, 0) if enough else ((), self._enough_subjects(metric))
-        tried = list(seeds)
-        for seed in (seed for seed in TRIED_SEEDS if seed not in seeds):
-            tried.append(seed)
-            if not self.explain_undefined(metric, [seed]):
-                return tuple(tried), 0
-        return (), self._enough_subjects(metric)
+        """Return the seeds of all balanced partitions, and 0, if these give enough comparisons; or no seeds, and
+        roughly how many subjects are enough."""
+        balanced = tuple(range(self.cohort.partitions(self.protocol)))
+        enough = set(seeds) < set(balanced) and not self.explain_undefined(metric, balanced)
+        return (balanced, 0) if enough else ((), self._enough_subjects(metric))
 
     def enough_stimuli(self, factor: float) -> int:
         """Return roughly how many similar stimuli give `factor` times as many comparisons, since their number grows
@@ -298,7 +288,7 @@ class _Study:
         if isinstance(tables, Undefined) or folds == "each" or n < 2:
             return 0
         number, taking_part = max(conditioned.comparison_counts(metric, table) for table in tables)
-        together = self.protocol.rules > 3 and self.protocol.split.deal == "balanced"
+        together = self.protocol.split.deal == "balanced"
         hurdle = conditioned.pooled_hurdle(metric) if together else conditioned.HURDLE
         for more in range(n + 1, _MAX_SUBJECTS):
             pairs = more * (more - 1 if together else more / folds - 1) / 2
@@ -428,7 +418,7 @@ def simulated_power(cohort: Cohort, protocol: Protocol, target: Target, seeds: S
         seeds: the seeds of the run. Unless they cover all balanced partitions, the power is that of one partition."""
     design, groups = _simulated_design(cohort, target), len(set(cohort.groups.values()))
     known = _read_simulated_power().get(design or "", {}).get("continuous" if target.kind == "value" else "binary")
-    if protocol.rules < 4 or not known or target.kind == "classes":
+    if not known or target.kind == "classes":
         return []
     covers_all = len(set(seeds) & set(range(cohort.partitions(protocol)))) == cohort.partitions(protocol)
     rows = []

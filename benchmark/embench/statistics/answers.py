@@ -14,7 +14,6 @@ from typing import Any, Literal
 from embench.interfaces.recording import split_modality
 from embench.protocols import Design
 from embench.reasons import Reason
-from embench.records.manifest import scoring_of
 from embench.records.scores import NO_REASON, Adjusted, AdjustedAt, ConfoundOnlyModel, Score, Scores
 from embench.records.wording import gain_sentences, inside_subjects, join_with_and
 from embench.statistics import metric_facts
@@ -198,7 +197,6 @@ def answer_questions(run: Mapping[str, Any], scores: Scores) -> dict[str, Target
     reads_session = run.get("target_access") == "unlabelled" and not run.get("submission")
     reads = tuple(name for each in run.get("method", {}).get("modalities", ()) for name in split_modality(each))
     seeds = len(run.get("seeds") or ()) or 1
-    scoring = scoring_of(run)
     dataset = run.get("dataset", {}).get("name", "")
     answers = {}
     for target, metric in scores.primary_metrics.items():
@@ -212,7 +210,7 @@ def answer_questions(run: Mapping[str, Any], scores: Scores) -> dict[str, Target
             score=score,
             undefined_reason=scores.explain_undefined(target, metric),
             problem=problem,
-            answers=tuple(_answers(scores, target, problem, dataset, scoring, with_confounds=with_confounds)),
+            answers=tuple(_answers(scores, target, problem, dataset, with_confounds=with_confounds)),
             models=models,
             secondary_scores=tuple(_secondary_scores(scores, target, design)),
             adjusted=adjusted,
@@ -232,7 +230,7 @@ def _secondary_scores(scores: Scores, target: str, design: Design | None) -> Ite
 
 
 def _answers(
-    scores: Scores, target: str, problem: Unanswerable | None, dataset: str, scoring: int, *, with_confounds: bool
+    scores: Scores, target: str, problem: Unanswerable | None, dataset: str, *, with_confounds: bool
 ) -> Iterator[Answer]:
     """Yield the answers on one target, in the order of printing. `with_confounds`: False to leave out confounds, for a
     protocol that leaks."""
@@ -246,7 +244,7 @@ def _answers(
         return
     if facts.chance is not None:
         by_metric = f"{metric_family(metric)} {format_or_undefined(score, facts.chance)}"
-        smallest = SMALLEST_EFFECT.get(metric_family(metric)) if scoring > 3 else None
+        smallest = SMALLEST_EFFECT.get(metric_family(metric))
         yield Answer("chance", "more than by chance?", judge_interval(score, facts.chance, smallest), by_metric, score)
     kind = metric.partition("_")[2]
     if kind in _HELD_CONSTANT:
@@ -256,7 +254,7 @@ def _answers(
         of_time = [(name, known) for name in _TIME_MODELS if (known := scores.get_score(target, metric, name))]
         timed = max(of_time, key=lambda pair: pair[1].mean, default=None) if kind not in _HELD_CONSTANT else None
         yield from _confound_answers(scores.get_adjusted(target), metric, score, timed, dataset)
-        if scoring > 3 and kind in ("crossed", "crossed_moment"):
+        if kind in ("crossed", "crossed_moment"):
             yield from _order_answer(scores, target, metric)
 
 

@@ -78,7 +78,7 @@ def per_subject_contributions(name: str, joined: Joined, target: Target, subject
     if not conditioned.is_conditioned(name) or name == BETWEEN_SUBJECTS:
         return None
     by_seed = [conditioned.over_folds(name, folds.values(), subjects) for folds in joined.seeds.values()]
-    least = joined.seed_hurdle
+    least = conditioned.NO_HURDLE
     known = [t for t in by_seed if not isinstance(t, Undefined) and conditioned.estimable(name, t, least)]
     if not known:
         return np.zeros(len(subjects))

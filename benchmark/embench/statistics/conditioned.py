@@ -135,7 +135,7 @@ def _compare_units(
 # in one bin of time), every pair of units is a comparison of its own. Continuous labels are compared by their order.
 
 CONDITIONED = ("auroc_within_stimulus", "auroc_crossed", "auroc_crossed_time", "auroc_crossed_matched")
-"""Conditioned scores of classes in all versions of scoring."""
+"""Conditioned scores of classes."""
 OF_VALUES = ("concordance_crossed", "concordance_crossed_matched")
 """Conditioned scores of continuous targets, computed if the primary metric is a C-index."""
 BY_MOMENT = ("auroc_crossed_moment", "concordance_crossed_moment")
@@ -161,13 +161,13 @@ HURDLE = Hurdle()
 """Minimum numbers for one partition by itself."""
 NO_HURDLE = Hurdle(1, 1, 1)
 SHARED_STIMULI_HURDLE = Hurdle(comparisons=25)
-"""Minimum numbers for all partitions together, for scores matched by stimulus in version 4 of scoring. With so many,
+"""Minimum numbers for all partitions together, for scores matched by stimulus. With so many,
 intervals contain the truth in at least 92 % of simulated studies (bench/confound_rule)."""
 MATCHED_BY_STIMULUS = ("auroc_crossed", "concordance_crossed")
 
 
 def pooled_hurdle(name: str) -> Hurdle:
-    """Return the minimum numbers for all partitions together, for a conditioned score in version 4 of scoring."""
+    """Return the minimum numbers for all partitions together, for a conditioned score."""
     return SHARED_STIMULI_HURDLE if name in MATCHED_BY_STIMULUS else HURDLE
 
 

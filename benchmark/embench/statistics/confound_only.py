@@ -309,12 +309,12 @@ CONFOUND_ONLY: Mapping[str, Callable[[ConfoundTask], ConfoundPrediction]] = {
 """Name of a model -> the function that predicts. Records list the models in this order."""
 PROTOCOL_PHASE = "protocol_phase"
 """Name of the model that aligns a session with training sessions by movement, and predicts the labels there. It needs a
-whole session, and is reported since version 3 of scoring."""
+whole session."""
 STIMULUS_MOMENT = "stimulus_moment"
-"""Name of the model that knows training labels at the same moment of a stimulus. It is reported since version 3 of
-scoring, if subjects share stimuli."""
+"""Name of the model that knows training labels at the same moment of a stimulus. It is reported if subjects share
+stimuli."""
 PREVIOUS_STIMULUS = "previous_stimulus"
-"""Name of the model that knows the previous stimulus; reported in version 4 of scoring, if subjects share stimuli."""
+"""Name of the model that knows the previous stimulus; reported if subjects share stimuli."""
 FOR_COMPARISON = frozenset({"study_drift", PROTOCOL_PHASE, STIMULUS_MOMENT, PREVIOUS_STIMULUS})
 """Models that a method need not exceed. They know the tested subject, the session after the unit, or a confound that
 the primary metric holds constant."""

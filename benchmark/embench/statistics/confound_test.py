@@ -148,8 +148,7 @@ class LabelledUnits:
         subject, stimulus, group: (n,) names. `start_s`, `session_s`: (n,) start in the session and its length, in s.
         y: (n,) labels, NaN if there is none.
         unit_s: length of a unit in s.
-        moment_s: (n,) time since the recording began in s; None if unknown.
-        scoring: version of the rules by which scores are judged."""
+        moment_s: (n,) time since the recording began in s; None if unknown."""
 
     target: Target
     subject: np.ndarray
@@ -160,7 +159,6 @@ class LabelledUnits:
     y: np.ndarray
     unit_s: float
     moment_s: np.ndarray | None = None
-    scoring: int = 3
 
     def joined(self, values: Mapping[int, np.ndarray], parts: Mapping[int, Parts], *, whole: bool = False) -> Joined:
         """Return the labelled units that each fold tests, with `values` (seed -> (n, K)) as their scores. Units without
@@ -173,7 +171,7 @@ class LabelledUnits:
                 for fold, (_, test) in enumerate(parts[seed])
                 if known[test].any()
             }
-        return Joined(seeds, self.scoring)
+        return Joined(seeds)
 
     def _units(self, rows: np.ndarray, values: np.ndarray, fold: int) -> Units:
         score = values[rows] if self.target.traits.has_score_per_class else values[rows, 0]
@@ -394,7 +392,6 @@ def run_confound_test(
     cohort: Cohort,
     scores: Scores,
     decisive: str,
-    protocol: Protocol,
     progress: ProgressCallback | None = None,
     placebo_seeds: Sequence[int] = (),
 ) -> dict[str, dict[str, Any]]:
@@ -418,21 +415,20 @@ def run_confound_test(
             progress(begun, total, what)
 
     for target in cohort.targets:
-        if is_small(cohort, protocol, target):
+        if is_small(cohort, target):
             made = _analyse_small_study(values[target.name], folds[target.name], target, cohort, scores)
         else:
             made = _analyse_large_study(
-                values[target.name], studies[target.name], target, cohort, scores, decisive, begin, placebo_seeds,
-                protocol.rules,
+                values[target.name], studies[target.name], target, cohort, scores, decisive, begin, placebo_seeds
             )  # fmt: skip
         analyses[target.name] = {"undefined": made.reason.to_dict()} if isinstance(made, Undefined) else made
     return analyses
 
 
-def is_small(cohort: Cohort, protocol: Protocol, target: Target) -> bool:
-    """Return True if version 4 of scoring adjusts for few columns: models of confounds need more labelled units."""
+def is_small(cohort: Cohort, target: Target) -> bool:
+    """Return True if the study is adjusted for few columns: models of confounds need more labelled units."""
     labelled = np.isfinite(cohort.label[target.name][list(cohort.eligible)]).sum()
-    return protocol.rules > 3 and (cohort.design == "shared_stimuli" or bool(labelled < LARGE_STUDY))
+    return cohort.design == "shared_stimuli" or bool(labelled < LARGE_STUDY)
 
 
 SMALL_STUDY = "small_study"
@@ -450,7 +446,7 @@ def _analyse_small_study(
     if target.rule.cut == "training_mean":
         return Undefined(OWN_CUTS)
     units = np.array(cohort.eligible)
-    tested = tested_units(cohort, target, units, scoring=4)
+    tested = tested_units(cohort, target, units)
     cell = _condition_codes(metric, tested)
     columns = confound_columns(cohort, cell, by_time="matched" in metric)
     if isinstance(columns, Undefined):
@@ -531,7 +527,6 @@ def _analyse_large_study(
     decisive: str,
     begin: Begin,
     placebo_seeds: Sequence[int],
-    scoring: int,
 ) -> dict[str, Any] | Undefined:
     """Return the analysis of a large study at each confound level, by seed and variant, with placebo and tasks."""
     metric = _estimable_metric(scores, target)
@@ -540,7 +535,7 @@ def _analyse_large_study(
     if isinstance(studies, Undefined):
         return studies
     units = np.array(cohort.eligible)
-    tested = tested_units(cohort, target, units, scoring)
+    tested = tested_units(cohort, target, units)
     with_missing = {seed: of_seed[units] for seed, of_seed in values.items()}
     by_seed = {seed: np.where(np.isfinite(of_seed), of_seed, np.nan) for seed, of_seed in with_missing.items()}
     parts = {seed: study.parts for seed, study in studies.items()}
@@ -631,12 +626,12 @@ Studies = Mapping[str, dict[int, Study] | Undefined]
 
 
 MODEL_PARTITIONS = 3
-"""Number of partitions in which models of confounds are fitted. Since version 4 of scoring, all seeds share them."""
+"""Number of partitions in which models of confounds are fitted. All seeds share them."""
 
 
 def make_studies(cohort: Cohort, protocol: Protocol, seeds: Mapping[str, Sequence[int]]) -> Studies:
     """Return target -> its studies, except for small studies (see `is_small`). `seeds`: target -> seeds."""
-    observed, large = Observed(cohort), [t for t in cohort.targets if not is_small(cohort, protocol, t)]
+    observed, large = Observed(cohort), [t for t in cohort.targets if not is_small(cohort, t)]
     return {target.name: _make_target_studies(observed, target, protocol, seeds[target.name]) for target in large}
 
 
@@ -652,7 +647,7 @@ def _make_target_studies(
 
     studies = {}
     for seed in seeds:
-        study, models = study_of(seed), study_of(seed if protocol.rules < 4 else seed % MODEL_PARTITIONS)
+        study, models = study_of(seed), study_of(seed % MODEL_PARTITIONS)
         if isinstance(study, Undefined):
             return study
         if isinstance(models, Undefined):
@@ -723,9 +718,8 @@ def _estimable_metric(scores: Scores, target: Target) -> str | Undefined:
     return Undefined("primary_metric_undefined", metric=primary_metric, reason=why)
 
 
-def tested_units(cohort: Cohort, target: Target, positions: np.ndarray, scoring: int) -> LabelledUnits:
-    """Return the units at `positions` (n,) of a cohort, for the version `scoring` of the rules of scoring. Units that
-    are not tested have no label."""
+def tested_units(cohort: Cohort, target: Target, positions: np.ndarray) -> LabelledUnits:
+    """Return the units at `positions` (n,) of a cohort. Units that are not tested have no label."""
     units = cohort.select_units(positions.tolist())
     subject = np.array([unit.subject for unit in units])
     return LabelledUnits(
@@ -738,7 +732,6 @@ def tested_units(cohort: Cohort, target: Target, positions: np.ndarray, scoring:
         y=np.where(np.isin(positions, cohort.tested), cohort.label[target.name][positions], np.nan),
         unit_s=cohort.length_s,
         moment_s=np.array([unit.start for unit in units], float),
-        scoring=scoring,
     )
 
 

@@ -246,7 +246,7 @@ def _estimate_with_overlap(
     if isinstance(found, Estimate) and len(joined.seeds) > 1:
         found = replace(found, by_seed=contributions(name, joined, target, jackknife, tables))
         found = widen(found, training_overlap(found.by_seed, joined.trained(jackknife)))
-    elif isinstance(found, Estimate) and found.error and joined.scoring > 3:
+    elif isinstance(found, Estimate) and found.error:
         found = widen(found, found.error**2)  # one partition can't show this variance; models of noise reach it
     return found, by_fold
 
@@ -349,7 +349,7 @@ def _conditioned_score(
             reasons.append(summed.reason)
             continue
         values |= of_seed
-        share = conditioned.proportion_won(name, summed, joined.seed_hurdle)
+        share = conditioned.proportion_won(name, summed, conditioned.NO_HURDLE)
         if isinstance(share, Undefined):
             reasons.append(share.reason)
             continue
@@ -357,20 +357,19 @@ def _conditioned_score(
     if not usable:
         return Undefined(reasons[0]), values
     pooled = conditioned.sum_tables(usable)
-    share = conditioned.proportion_won(name, pooled, joined.seed_hurdle)
-    counted = [conditioned.merge_seeds(usable)] if joined.scoring > 3 else usable
-    if joined.scoring > 3:
-        merged = conditioned.proportion_won(name, counted[0], conditioned.pooled_hurdle(name))
-        share = merged if isinstance(merged, Undefined) else share  # too few distinct comparisons in all seeds
+    share = conditioned.proportion_won(name, pooled, conditioned.NO_HURDLE)
+    merged = conditioned.merge_seeds(usable)
+    enough = conditioned.proportion_won(name, merged, conditioned.pooled_hurdle(name))
+    share = enough if isinstance(enough, Undefined) else share  # too few distinct comparisons in all seeds
     if isinstance(share, Undefined):
         return share, values
     involved = np.any([(t.pairs.sum(0) + t.pairs.sum(1)) > 0 for t in pooled], axis=0)
-    sizes = [sum(conditioned.comparison_counts(name, table)[0] for table in tables) for tables in counted]
+    compared = sum(conditioned.comparison_counts(name, table)[0] for table in merged)
     left_out = {"n": len(reasons), "of": len(joined.seeds)}
     excluded = (Reason.make("seeds_left_out", why=reasons[0], **left_out),) if reasons else ()
-    without = conditioned.proportion_won_resampled(name, pooled, jackknife.counts, joined.seed_hurdle)
+    without = conditioned.proportion_won_resampled(name, pooled, jackknife.counts, conditioned.NO_HURDLE)
     estimate = jackknife_estimate(share, jackknife.mask_uninvolved(without, involved), int(involved.sum()), excluded)
-    return replace(estimate, comparisons=min(sizes)), values
+    return replace(estimate, comparisons=compared), values
 
 
 def _compare_folds(
@@ -441,8 +440,8 @@ def contributions(
         samples = np.vstack([np.ones_like(jackknife.codes), jackknife.counts])
         by_seed = [
             none
-            if isinstance(t, Undefined) or not conditioned.estimable(name, t, joined.seed_hurdle)
-            else _pseudo_values(conditioned.proportion_won_resampled(name, t, samples, joined.seed_hurdle))
+            if isinstance(t, Undefined) or not conditioned.estimable(name, t, conditioned.NO_HURDLE)
+            else _pseudo_values(conditioned.proportion_won_resampled(name, t, samples, conditioned.NO_HURDLE))
             for t in tables
         ]
     elif conditioned.is_conditioned(name):
@@ -469,7 +468,7 @@ def _crossed_contributions(
     for folds in joined.seeds.values():
         first, *rest = folds.values()
         tables = conditioned.comparisons(name, first.join(*rest), jackknife.subjects)
-        kept = [] if isinstance(tables, Undefined) else conditioned.estimable(name, tables, joined.seed_hurdle)
+        kept = [] if isinstance(tables, Undefined) else conditioned.estimable(name, tables, conditioned.NO_HURDLE)
         if isinstance(tables, Undefined) or not kept:
             by_seed.append(np.full(len(jackknife.counts), np.nan))
             continue
@@ -609,7 +608,7 @@ def _crossed_difference(metric: str, joined: Joined, jackknife: Jackknife) -> tu
         mates = conditioned.over_folds(metric, folds.values(), subjects, graded=True)
         first, *rest = folds.values()
         all_folds = conditioned.comparisons(metric, first.join(*rest), subjects, graded=True)
-        least = joined.seed_hurdle
+        least = conditioned.NO_HURDLE
         if (
             isinstance(mates, Undefined)
             or isinstance(all_folds, Undefined)
@@ -622,7 +621,7 @@ def _crossed_difference(metric: str, joined: Joined, jackknife: Jackknife) -> tu
     if not whole:
         return Undefined("no_two_subjects")
     pooled = conditioned.sum_tables(whole)
-    kept = [pooled[k] for k in conditioned.estimable(metric, pooled, joined.seed_hurdle)]
+    kept = [pooled[k] for k in conditioned.estimable(metric, pooled, conditioned.NO_HURDLE)]
     if not kept:
         return Undefined("metric_not_estimable", metric=metric)
     involved = np.any([t.pairs.sum(1) > 0 for t in kept], axis=0)

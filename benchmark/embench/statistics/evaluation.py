@@ -272,7 +272,7 @@ class FoldConfounds:
                 seed=of_fold.seed,
                 keep=partial(cache_array, cohort.store),
                 moments=cohort.design == "shared_stimuli",
-                order=cohort.design == "shared_stimuli" and self.protocol.rules > 3,
+                order=cohort.design == "shared_stimuli",
             )
             made |= reference_scores(references, of_fold.target, cohort.units, labels, train, index)
             if cohort.slices is not None:
@@ -400,7 +400,7 @@ def score_predictions(
         first_seeds = dict.fromkeys(of_target[0] for of_target in seeds.values() if of_target)
         placebo_seeds = tuple(first_seeds) if confounds.placebo else ()
         more["adjusted"] = run_confound_test(
-            values, folds, studies, cohort, evaluated.scores, decisive, protocol, confounds.progress, placebo_seeds
+            values, folds, studies, cohort, evaluated.scores, decisive, confounds.progress, placebo_seeds
         )
     return replace(evaluated, scores=Scores({**evaluated.scores, **more}))
 

@@ -15,11 +15,11 @@ import numpy as np
 from embench.errors import DataError, UsageError
 from embench.interfaces.units import LabelRule, Target, Units
 from embench.protocols import MADE_BY_METHOD, Design, UnitId
-from embench.records.manifest import describe_tuning, scoring_of
+from embench.records.manifest import describe_tuning
 from embench.records.predictions import ANY_SEED, MODEL, UNPREDICTED, Labels, Predictions, as_scored
 from embench.records.record import Record
 from embench.records.wording import format_value, in_words, recorded_hyperparameters
-from embench.statistics.conditioned import HURDLE, NO_HURDLE, Hurdle, ranges_by_code
+from embench.statistics.conditioned import ranges_by_code
 from embench.statistics.intervals import Jackknife
 
 _NOT_SETTINGS = frozenset({"assumed", "code", "datasets", "plugin"})
@@ -105,11 +105,9 @@ def _setting_in_words(value: Any) -> str:
 
 @dataclass(frozen=True)
 class Joined:
-    """One method's labelled units of one target. `seeds`: seed -> fold -> units. `scoring`: the version of the rules of
-    scoring, see `embench.protocols.Protocol`."""
+    """One method's labelled units of one target. `seeds`: seed -> fold -> units."""
 
     seeds: dict[int, dict[int, Units]]
-    scoring: int = 3
 
     def __iter__(self) -> Iterator[tuple[int, int, Units]]:
         """Yield seed, fold and units."""
@@ -127,12 +125,7 @@ class Joined:
         for (seed, fold, units), each in zip(self, known, strict=True):
             if each.any():
                 seeds.setdefault(seed, {})[fold] = units.take(each)
-        return Joined(seeds, self.scoring)
-
-    @property
-    def seed_hurdle(self) -> Hurdle:
-        """Minimum numbers of comparisons in each seed. In version 4 of scoring only all seeds together need one."""
-        return HURDLE if self.scoring == 3 else NO_HURDLE
+        return Joined(seeds)
 
     def tested_subjects(self) -> list[dict[int, np.ndarray]]:
         """Return for each seed a dictionary: fold -> tested subjects (P,)."""
@@ -191,7 +184,6 @@ def join(
     sessions: Mapping[str, float] | None = None,
     *,
     whole: bool = False,
-    scoring: int = 3,
 ) -> dict[str, Joined]:
     """Return method -> its labelled units. Confound-only models are limited to the units of the run's method.
 
@@ -224,8 +216,8 @@ def join(
         if not np.diff(np.sort(key[rows])).all():  # `np.unique` takes fifty times as long
             raise DataError(f"units are predicted more than once in a seed by {method}", where=f"target {target.name}")
         units_in_order = units_of(table.take(rows), y[rows], target, groups, unit_length_s, sessions)
-        split = _split_by_fold(replace(units_in_order, step=step, whole_numbers=whole_numbers), table["seed"][rows])
-        methods[method] = replace(split, scoring=scoring)
+        labelled = replace(units_in_order, step=step, whole_numbers=whole_numbers)
+        methods[method] = _split_by_fold(labelled, table["seed"][rows])
     return methods
 
 
@@ -416,8 +408,8 @@ def recorded_targets(record: Record) -> list[Target]:
 
 
 def joined_on_common(records: Sequence[Record], target: Target, groups: Mapping[str, str]) -> list[Joined]:
-    """Return for each record its labelled units that all records list: predicted units and, since version 3 of scoring,
-    units that a method had to predict and did not. `groups`: subject -> group.
+    """Return for each record its labelled units that all records list: predicted units, and units that
+    a method had to predict and did not. `groups`: subject -> group.
 
     Raises:
         DataError: no unit is common, or folds or labels differ."""
@@ -430,8 +422,7 @@ def joined_on_common(records: Sequence[Record], target: Target, groups: Mapping[
     all_joined = []
     for r, t, key in zip(records, rows, keys, strict=True):
         shared = t.take(np.array([k in common for k in key]))
-        rules = scoring_of(r.run)
-        methods = join(shared, r.labels, target, groups, length, records[0].sessions, whole=True, scoring=rules)  # type: ignore[arg-type]  # `_labelled_predictions` checks that there are labels
+        methods = join(shared, r.labels, target, groups, length, records[0].sessions, whole=True)  # type: ignore[arg-type]  # `_labelled_predictions` checks that there are labels
         all_joined.append(methods[MODEL])
     first = all_joined[0]
     for r, joined in zip(records, all_joined, strict=True):

@@ -172,10 +172,6 @@ def _predict_calibration_proportions(task: ConfoundTask, placed: Placed, first: 
 class PrimaryMetricRule(Protocol):
     """Properties of a protocol that scoring needs."""
 
-    @property
-    def rules(self) -> int:
-        """Version of the rules by which results are judged."""
-
     def primary_metric_for(self, kind: KindName, design: Design, moments: bool) -> str:
         """Return the metric that ranks runs on targets of this kind in a study of this design. `moments`: whether
         labels vary within a stimulus."""
@@ -223,9 +219,7 @@ def compute_scores(
     took: dict[str, float] = {}
     for target in targets:
         length = unit_length_s[target.name] if isinstance(unit_length_s, Mapping) else unit_length_s
-        methods, partial = _comparable_methods(
-            join(predictions, labels, target, groups, length, sessions, whole=True, scoring=protocol.rules)
-        )
+        methods, partial = _comparable_methods(join(predictions, labels, target, groups, length, sessions, whole=True))
         absent = {**(not_applicable or {}).get(target.name, {}), **partial}
         for model, reason in absent.items():
             out["confound_only"].setdefault(model, {})[target.name] = {"undefined": Reason.make(reason).to_dict()}

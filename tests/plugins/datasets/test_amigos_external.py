@@ -73,7 +73,7 @@ class TestSegments:
         annotations = np.array([[1, -0.8, 0.1], [2, -0.4, 0.3], [3, 0.2, 0.5], [4, 0.6, -0.9]])
         reader = AmigosExternal(one_trial(tmp_path, annotations, 65.0))
         recording = next(reader.recordings("P02"))
-        units = make_units([recording], reader.card, "continuous", load_protocol("subject-independent-v3"))
+        units = make_units([recording], reader.card, "continuous", load_protocol("subject-independent-v4"))
         assert [(unit.start, unit.stop) for unit in units] == [(10.0 * i, 10.0 * i + 10) for i in range(6)]
         made = {
             target.name: label_units(units, {recording.id: recording.labels[target.label]}, target.rule)[1].tolist()

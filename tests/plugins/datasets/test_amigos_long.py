@@ -98,7 +98,7 @@ def test_company_is_a_fact_of_who_watched_a_long_video(all_subjects):
 def test_no_viewing_group_is_in_two_parts_of_a_fold(all_subjects, variant, k):
     reader = variant(all_subjects)
     recordings = [r for subject in reader.subjects() for r in reader.recordings(subject)]
-    protocol = load_protocol("subject-independent-v3")
+    protocol = load_protocol("subject-independent-v4")
     units = make_units(recordings, reader.card, "rating", protocol)
     folds = partition(protocol, reader.card.name, units, k)
     prove(protocol, reader.card.name, units, folds)

@@ -87,7 +87,7 @@ class TestClock:
     @staticmethod
     def units(recordings) -> Units:
         """Units of 10 s of all subjects, scored by the time since their file began."""
-        protocol = load_protocol("subject-independent-v3")
+        protocol = load_protocol("subject-independent-v4")
         every = [recording for own in recordings for recording in own]
         made = make_units(every, Eegmat.card, "condition", protocol)
         n = len(made)

@@ -216,7 +216,7 @@ class TestTargets:
         assert targets["arousal_partner_value"].rule(np.array([2.0, 5.0])) == 3.5
 
     def test_a_unit_has_its_two_windows(self, whole):
-        recording, protocol = read_whole(whole), load_protocol("subject-independent-v3")
+        recording, protocol = read_whole(whole), load_protocol("subject-independent-v4")
         units = make_units([recording], KEmoCon.card, "continuous", protocol)
         (target,) = (target for target in KEmoCon.card.targets if target.name == "valence_value")
         raw, _ = label_units(units, {recording.id: recording.labels["valence"]}, target.rule)
@@ -233,7 +233,7 @@ class TestTargets:
         for recording in recordings:
             pairs[recording.group].append(int(recording.subject[1:]))
         assert sorted(pairs.values()) == [[pid, pid + 1] for pid in range(1, 17, 2)]
-        protocol = load_protocol("subject-independent-v3")
+        protocol = load_protocol("subject-independent-v4")
         units = make_units(recordings, reader.card, "continuous", protocol)
         parts = defaultdict(set)
         for k in range(3):

@@ -71,7 +71,7 @@ def recorded(tmp_path_factory) -> list[Recording]:
 @pytest.fixture(scope="module")
 def units(recorded) -> list[dict]:
     """Of those with a wristband: samples (units, channels, samples) by modality, and labels (units,)."""
-    protocol, found = load_protocol("subject-independent-v3"), []
+    protocol, found = load_protocol("subject-independent-v4"), []
     rules = {target.name: target.rule for target in KEmoCon.card.targets}
     for recording in recorded:
         if "ppg" not in recording.signals:

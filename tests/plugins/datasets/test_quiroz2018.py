@@ -55,7 +55,7 @@ def compare(root: Path, read: dict) -> None:
 def units_of(reader: Quiroz2018) -> tuple[list, np.ndarray, dict]:
     """The labelled units of 10 s, their labels, and the recordings by id."""
     every = {recording.id: recording for subject in reader.subjects() for recording in reader.recordings(subject)}
-    made = make_units(every.values(), reader.card, "condition", load_protocol("subject-independent-v3"))
+    made = make_units(every.values(), reader.card, "condition", load_protocol("subject-independent-v4"))
     labels = {name: recording.labels["induction"] for name, recording in every.items()}
     _, y = label_units(made, labels, HAPPY.rule)
     return [unit for unit, label in zip(made, y, strict=True) if np.isfinite(label)], y[np.isfinite(y)], every

@@ -156,7 +156,7 @@ class TestConditions:
     def test_units_of_ten_seconds_by_their_labelled_seconds(self, tmp_path):
         write_subject(tmp_path)
         recording = read(tmp_path)
-        units = make_units([recording], Wesad.card, "condition", load_protocol("subject-independent-v3"))
+        units = make_units([recording], Wesad.card, "condition", load_protocol("subject-independent-v4"))
         (target,) = [target for target in Wesad.card.targets if target.name == "condition4"]
         _, label = label_units(units, {"S2": recording.labels["condition"]}, target.rule)
         assert label.tolist() == [0, 0, 1, 3, 2, 3]

@@ -280,7 +280,7 @@ def test_boosting_is_scikit_learns_on_real_recordings(tmp_path: Path) -> None:
         def subjects(self) -> list[str]:
             return ["S23", "S27", "S34"]
 
-    rules = load_protocol("subject-independent-v3")
+    rules = load_protocol("subject-independent-v4")
     root = Path(os.environ["EMBENCH_TEST_DATA"]) / "stress_predict"
     store = prepare(Few(root), "tests/few", "1", rate_hz=rules.rate_hz, rules=rules.preprocess, cache=tmp_path)
     units = make_units(store.recordings, Few.card, "condition", rules)

@@ -117,7 +117,7 @@ class Evidence(RecordEvidence):
         stages: (kind, fold) of stages of the run whose ids differ from those that its request has here; or why they
             cannot be compared.
         baselines: folders of runs with handcrafted features next to the run.
-        miscounted: faults in how the record counts units without a prediction, since scoring 3.
+        miscounted: faults in how the record counts units without a prediction.
         withheld_digest: whether a published entry without labels was scored against the labels of the data; None for
             records with labels. `other files`: the digest was made with a key that these raw files do not give."""
 
