@@ -36,7 +36,7 @@ class Judge:
             raise DataError(studies.reason, where=study.dataset)
         self.held = {seed: make_confound_blocks(one, _begun) for seed, one in studies.items()}
         self.units = np.array(cohort.eligible)
-        self.tested = tested_units(cohort, study.target, self.units, 3)
+        self.tested = tested_units(cohort, study.target, self.units)
         place = {position: k for k, position in enumerate(self.units.tolist())}
         self.at = np.array([place[position] for position in study.positions.tolist()])
         self.parts = {seed: held.parts for seed, held in self.held.items()}

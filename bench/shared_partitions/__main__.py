@@ -93,7 +93,7 @@ class Asked:
         self.cohort: Cohort = source.cohort(protocol, ",".join(run.targets), tuple(run.method.modalities))
         [self.target] = self.cohort.targets
         self.units = np.array(self.cohort.eligible)
-        self.tested: LabelledUnits = tested_units(self.cohort, self.target, self.units, 3)
+        self.tested: LabelledUnits = tested_units(self.cohort, self.target, self.units)
         self.metric = record.scores.primary_metrics[self.target.name]
         studies = make_studies(self.cohort, protocol, {self.target.name: SEEDS})[self.target.name]
         if isinstance(studies, Undefined):

@@ -92,29 +92,27 @@ def test_the_same_tasks_in_one_alternating_order_name_what_time_alone_reaches():
     assert found.reason.endswith(" alone 1.00).")
 
 
-@pytest.mark.parametrize("kind", ["binary", "value"])
-def test_twelve_people_and_twelve_films_are_too_few_and_what_would_be_enough_is_named(kind):
+@pytest.mark.parametrize(("kind", "subjects", "share"), [("binary", 16, 0.6), ("value", 14, 0.6)])
+def test_three_films_are_too_few_and_what_would_be_enough_is_named(kind, subjects, share):
     target = Target("arousal", kind, LabelRule(cut=5.0) if kind == "binary" else LabelRule(), "arousal", scale=(1, 9))
-    recordings = list(films(12, 12, 0.7))
-    found = why(recordings, target)
+    every = (0, 1, 2, 3, 4)
+    found = why(list(films(subjects, 3, share)), target, every)
     assert found.answer == "too few data"
-    assert found.reason.startswith("Too few comparisons: ")
-    assert found.reason.endswith(" are needed.")
+    assert found.reason == "Too few comparisons: 20 matched comparisons of 10 subjects; 25 are needed."
     about = re.fullmatch(r"About (\d+) subjects or (\d+) stimuli with such labels would give enough\.", found.remedy)
-    assert int(about[1]) == found.subjects
-    more = list(films(12, int(about[2]), 0.7))
-    assert why(more, target, (0, 1)) is None
-    assert found.subjects > 12
+    assert int(about[1]) == found.subjects > subjects
+    assert why(list(films(subjects, int(about[2]), share)), target, every) is None
+    assert why(list(films(found.subjects, 3, share)), target, (*every, 5)) is None
 
 
-def test_more_seeds_that_give_enough_comparisons_are_named_and_do():
-    recordings = list(films(20, 12, 0.3))
+def test_all_balanced_partitions_are_named_where_they_give_enough_comparisons():
+    recordings = list(films(20, 4, 0.3))
     found = why(recordings, CARD.targets[0])
-    assert found.reason == "Too few comparisons: 185 matched comparisons of 20 subjects; 200 are needed."
-    assert (found.seeds, found.remedy) == ((0, 1, 2, 3), "4 partitions give enough:  embench run ... --seeds 0-3")
-    assert enough_data(cohort_of(recordings, CARD.targets[0]), RULES, CARD.targets[0], [0]) == {"seeds": [0, 1, 2, 3]}
+    assert found.reason == "Too few comparisons: 22 matched comparisons of 19 subjects; 25 are needed."
+    assert (found.seeds, found.remedy) == (tuple(range(6)), "6 partitions give enough:  embench run ... --seeds 0-5")
+    named = {"seeds": list(range(6))}
+    assert enough_data(cohort_of(recordings, CARD.targets[0]), RULES, CARD.targets[0], [0]) == named
     assert why(recordings, CARD.targets[0], found.seeds) is None
-    assert why(recordings, CARD.targets[0], found.seeds[:-1]) is not None
 
 
 def test_forty_people_with_ratings_of_their_own_can_be_answered():

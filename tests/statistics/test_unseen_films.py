@@ -47,7 +47,8 @@ def test_who_recognises_films_is_at_chance_and_the_interval_covers_other_films()
     assert {(e.over, e.df) for e in made} == {("subjects_and_stimuli", SUBJECTS - 1)}
     means, errors = np.array([e.mean for e in made]), np.array([e.error for e in made], float)
     assert np.mean(means) == pytest.approx(0.5, abs=3 * means.std() / 40**0.5)
-    assert 1.0 <= np.sqrt((errors**2).mean()) / means.std() <= 1.7
+    # One partition can't show what partitions share: its variance counts twice.
+    assert 1.0 <= np.sqrt((errors**2).mean() / 2) / means.std() <= 1.7
     assert np.mean([e.low is not None and e.low <= 0.5 <= (e.high or 0) for e in made]) >= 0.9
 
 

@@ -64,7 +64,7 @@ def study_over(store: Store, y: np.ndarray) -> Study:
 
 
 def judged(study: Study, score: np.ndarray) -> Association:
-    tested = confound_test.tested_units(study.cohort, TARGET, study.units, 3)
+    tested = confound_test.tested_units(study.cohort, TARGET, study.units)
     joined = tested.joined({0: score[:, None]}, {0: study.parts})
     jackknife = leave_one_out(joined.tested_subjects(), {})
     own = estimate_metric("auroc_within", joined, TARGET, jackknife)

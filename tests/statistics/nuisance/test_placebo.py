@@ -30,7 +30,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
 @pytest.mark.slow
 def test_an_axis_that_shows_what_the_others_do_not_adds_to_them(study: Study) -> None:
     assert axes_of(study) == ["x", "y", "z"]
-    tested = confound_test.tested_units(study.cohort, study.target, study.units, 3)
+    tested = confound_test.tested_units(study.cohort, study.target, study.units)
     effects = {}
     for axis in ("x", "y"):
         with parallel_config("sequential"):
