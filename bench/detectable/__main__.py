@@ -56,7 +56,7 @@ class Pair:
 def board_pairs(dataset: str, target: str, metric: str) -> Iterator[Pair]:
     """Every two entries of a board that are of a kind, of those drawn."""
     found: dict[str, list[Record]] = defaultdict(list)
-    files = sorted((ROOT / "leaderboards" / dataset / "subject-independent-v4").glob("*/run.yaml"))
+    files = sorted((ROOT / "leaderboards" / dataset / "subject-independent-v3").glob("*/run.yaml"))
     for at in np.random.default_rng(0).permutation(len(files)):
         text = files[at].read_text()
         kind = "features" if "\n  inputs: features\n" in text else "network"

@@ -37,7 +37,7 @@ from embench.statistics.joined import shared_stimuli
 
 HERE = Path(__file__).parent
 BOARDS = HERE.parents[1] / "leaderboards"
-PROTOCOL = "subject-independent-v4"
+PROTOCOL = "subject-independent-v3"
 SEEDS = tuple(range(10))
 EXCHANGES, ENTRIES, OF_EFFECTS, EFFECTS = 12, 5, 4, (0.1, 0.2, 0.3, 0.6, 1.0)
 
@@ -93,7 +93,7 @@ class Asked:
         self.cohort: Cohort = source.cohort(protocol, ",".join(run.targets), tuple(run.method.modalities))
         [self.target] = self.cohort.targets
         self.units = np.array(self.cohort.eligible)
-        self.tested: LabelledUnits = tested_units(self.cohort, self.target, self.units)
+        self.tested: LabelledUnits = tested_units(self.cohort, self.target, self.units, 3)
         self.metric = record.scores.primary_metrics[self.target.name]
         studies = make_studies(self.cohort, protocol, {self.target.name: SEEDS})[self.target.name]
         if isinstance(studies, Undefined):

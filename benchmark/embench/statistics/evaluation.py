@@ -372,7 +372,7 @@ def score_predictions(
         raise DataError("no unit was predicted", where=cohort.card.name)
     seeds = {t.name: sorted({part.seed for part in by_fold if part.target.name == t.name}) for t in cohort.targets}
     studies = make_studies(cohort, protocol, seeds) if with_analysis and confounds else {}
-    small = [target.name for target in cohort.targets if is_small(cohort, protocol, target)]
+    small = [target.name for target in cohort.targets if is_small(cohort, target)]
     reasons = {target.name: dict(absent or {}) for target in cohort.targets}
 
     def evaluation(studies: Studies) -> Evaluation:
