@@ -17,8 +17,8 @@ from .conftest import EMBENCH, run_all
 from .pages import CLUSTER, FIRST, GUIDE, PAGES, ROOT, blocks, commands
 
 HERE = [page for page in PAGES if page != CLUSTER]
-HOLDERS = [page for page in PAGES if "\n## If you hold the files\n" in page.read_text(encoding="utf-8")]
-"""Pages with commands on files that only their holders have: their arguments are read, and they are not run."""
+HOLDERS = [page for page in PAGES if "datasets" in page.parts and "\n## Run it\n" in page.read_text(encoding="utf-8")]
+"""Pages with commands on files that have to be obtained: their arguments are read, and they are not run."""
 WITHOUT_GUIDE = [page for page in HERE if page not in (*GUIDE, *HOLDERS, FIRST)]
 """Pages whose commands run here; `test_guide.py` and `test_first_run.py` run others, and look at what they leave."""
 FOUNDATION = ROOT / "docs" / "guide" / "foundation.md"
@@ -52,7 +52,7 @@ def test_arguments_are_those_of_the_commands(page, monkeypatch):
     are_read([words for words in commands(page) if words[0] in EMBENCH and not is_instant(words)], monkeypatch)
 
 
-@pytest.mark.parametrize(("page", "count"), [(FOUNDATION, 4), (WU, 3)])
+@pytest.mark.parametrize(("page", "count"), [(FOUNDATION, 4), (WU, 4)])
 def test_arguments_of_the_commands_for_holders_of_weights_are_those_of_the_commands(page, count, monkeypatch):
     """They need weights that nobody has here: they are text, and not run. Nor are lines that rows of a table end."""
     text = "".join(b.body for b in blocks(page) if b.language == "text").replace("\\\n", " ")
@@ -70,15 +70,16 @@ def are_read(lines, monkeypatch):
         assert read[-1].split() == ["embench", *words[1 : 3 if words[1] in GROUPS else 2]]
 
 
-def test_each_dataset_that_nobody_has_read_whole_has_its_holders_commands():
+def test_each_dataset_has_its_holders_commands():
+    """Where nobody has read the whole release, the forecast comes first: it may take a night."""
     cards = [registry.load_plugin("dataset", name).card for name in registry.list_plugins("dataset")]
     unread = {card.name.partition("/")[0] for card in cards if card.verified_on_real == "never"}
-    assert {page.stem for page in HOLDERS} == unread - {"own", "corpus"}
+    assert {page.stem for page in HOLDERS} == {card.name.partition("/")[0] for card in cards} - {"own", "corpus"}
     for page in HOLDERS:
         lines = [words for words in commands(page) if words[1] == "baselines"]
-        assert len(lines) == 2
         assert all(words[2:4] == ("--dataset", page.stem) for words in lines), page
-        assert [words[-1] == "--dry-run" for words in lines] == [True, False]
+        forecast = [words[-1] == "--dry-run" for words in lines]
+        assert forecast == ([True, False] if page.stem in unread else [False]), page
 
 
 @pytest.mark.parametrize("page", pages_with(is_instant))

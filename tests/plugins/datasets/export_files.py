@@ -1,4 +1,4 @@
-"""Writers of files as devices and programs export them, for tests; docs/datasets/exports.md shows how each begins."""
+"""Writers of files as devices and programs export them, for tests; docs/datasets/exports.md names their columns."""
 
 from __future__ import annotations
 

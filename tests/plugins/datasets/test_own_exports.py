@@ -82,13 +82,23 @@ def test_other_forms_of_an_export(name, how, tmp_path):
     compare(tmp_path, study(tmp_path, name, files.EXPORTS[name], **how), SAID[name])
 
 
-@pytest.mark.parametrize("name", files.EXPORTS)
-def test_the_page_shows_how_a_file_begins_and_what_is_written_for_it(name, tmp_path):
-    page = (Path(__file__).parents[3] / "docs" / "datasets" / "exports.md").read_text("utf-8")
-    study(tmp_path, name, files.EXPORTS[name])
+PAGE = (Path(__file__).parents[3] / "docs" / "datasets" / "exports.md").read_text("utf-8")
+
+
+def test_the_page_shows_how_a_file_begins_and_what_is_written_for_it(tmp_path):
+    study(tmp_path, "shimmer.csv", files.shimmer)
     text = write_draft(tmp_path)
-    assert text[text.index("\nrecordings:") : text.index("\n\nlabels:")] in page
-    assert "\n".join(files.EXPORTS[name](1)[0].splitlines()[:6]) in page
+    assert text[text.index("\nrecordings:") : text.index("\n\nlabels:")] in PAGE
+    assert "\n".join(files.shimmer(1)[0].splitlines()[:6]) in PAGE
+
+
+@pytest.mark.parametrize("name", files.EXPORTS)
+def test_the_page_names_the_columns_that_are_written(name, tmp_path):
+    study(tmp_path, name, files.EXPORTS[name])
+    (source,) = yaml.load(write_draft(tmp_path), yaml.BaseLoader)["recordings"]
+    for signal in source["signals"].values():
+        columns = [*signal["channels"].values(), *filter(None, [signal.get("time")])]
+        assert [column for column in columns if f"`{column}`" not in PAGE] == []
 
 
 def test_units_that_no_file_states_are_left_to_a_person(tmp_path):
