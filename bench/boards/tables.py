@@ -269,7 +269,7 @@ def people(data_root: Path) -> str:
     scores of both groups, and their difference."""
     best = [[rows[0] for rows in board.families if rows] for board in EVERY]
     chosen = [row for rows in best for row in sorted(rows, key=lambda row: -row.mean)]
-    heads = ("board", "row", "of", f"one group, subjects: `{WITHIN}`", "the other", "difference")
+    heads = ("leaderboard", "entry", "of", f"one group, subjects: `{WITHIN}`", "the other", "difference")
     return table(heads, [line for row in chosen for line in _by_group(row, data_root)])
 
 
