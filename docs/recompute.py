@@ -169,7 +169,7 @@ def estimate(x, name, group_of, manifest):  # of a method's rows x; and `trained
 
 
 def scoring_of(manifest):  # the version of the rules by which the record is judged
-    return int([*re.findall(r"\n    scoring: (\d)", manifest), 3][0])
+    return int([*re.findall(r"\n    scoring: (\d)", manifest), 4][0])
 
 
 def read(folder, manifest):  # method -> its labelled rows, as columns; subject -> group

@@ -1,9 +1,9 @@
 """Verdicts of `adjusted` on published rows, computed again from arrays: `python -m bench.adjusted.recompute
 wearable_stress`.
 
-Scores, labels, folds and Z are given; the rest is written from docs/why/adjusted.md and docs/why/recompute.md. Exits
-with 1 if a largest difference from embench is above 1e-9. Scores x are (S, n): S seeds, n labelled units of P subjects
-in G groups.
+Scores, labels, folds and Z are given; the rest is written from docs/why/adjusted-methods.md and docs/why/recompute.md.
+Exits with 1 if a largest difference from embench is above 1e-9. Scores x are (S, n): S seeds, n labelled units of P
+subjects in G groups.
 """
 
 import sys

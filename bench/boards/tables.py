@@ -22,7 +22,7 @@ import numpy as np
 
 from bench import ROOT
 from bench.boards.findings import written
-from bench.boards.published import EVERY, WITHIN, Board, Row, bold, figure, low, published, question, shown
+from bench.boards.published import EVERY, WITHIN, Board, Row, bold, figure, published, question, shown
 from bench.boards.rows import DATASETS, FAST, FIXED, STRICT, leaderboard_rows
 from bench.exercise import false_alarms, minutes
 from bench.markdown import table
@@ -34,7 +34,6 @@ from embench.interfaces.metric import Undefined
 from embench.leaderboard.tables import HEADS, get_support_key, summarise
 from embench.protocols import recorded_protocol
 from embench.records.predictions import MODEL
-from embench.records.scores import Score
 from embench.report.facts import RunFacts
 from embench.report.sections import group_scores
 from embench.sets.files import SET_LEVELS, find_set
@@ -45,9 +44,8 @@ from embench.statistics.joined import recorded_target
 DOCS = ROOT / "docs"
 FINDINGS, PEOPLE = DOCS / "findings.md", DOCS / "why" / "intended-use.md"
 _BOARDS = sorted((DOCS / "boards").glob("*.md"))
-PAGES = (*_BOARDS, FINDINGS, DOCS / "why" / "adjusted.md", ROOT / "README.md")
+PAGES = (*_BOARDS, FINDINGS, ROOT / "README.md")
 """Pages with tables."""
-LEVELS = ("movement", "protocol_phase", "movement_signal_quality", "protocol_phase_signal_quality")
 MODALITIES = ("ppg", "eda", "temp", "eeg", "ecg", "ppg,eda,temp", "ecg,eeg", "hr", "acc")
 
 
@@ -139,26 +137,6 @@ def adding(boards: Sequence[Board] = EVERY) -> str:
     """Table with the summary of each leaderboard, those with an answer first."""
     found = sorted((board.section for board in boards), key=get_support_key)
     return table(list(HEADS.values()), [list(summarise(section).line.values()) for section in found])
-
-
-def effects(board: Board) -> str:
-    """Rows with the answer *yes* at a level: partial correlation with the label and residual score at each level, in
-    order of the correlation at the level `movement`."""
-    lines = []
-    for row in sorted(board.asked, key=lambda row: -row.adjusted.levels["movement"].partial_r.mean):
-        levels = [row.adjusted.levels[level] for level in LEVELS]
-        if any(at.associated for at in levels):
-            cells = [
-                f"{_brief(at.partial_r)}, {_brief(at.residual_score)}{' **yes**' if at.associated else ''}"
-                for at in levels
-            ]
-            lines.append([row.method, row.modalities, _brief(row.score()), *cells])
-    return table(["row", "signals", f"`{board.metric}`", *(f"`{level}`" for level in LEVELS)], lines)
-
-
-def _brief(score: Score | None) -> str:
-    """A score with the lower end of its interval."""
-    return "—" if score is None else f"{figure(score.mean)} [{figure(low(score))}]"
 
 
 def pretraining(boards: Sequence[Board] = EVERY) -> str:
@@ -291,7 +269,7 @@ def people(data_root: Path) -> str:
     scores of both groups, and their difference."""
     best = [[rows[0] for rows in board.families if rows] for board in EVERY]
     chosen = [row for rows in best for row in sorted(rows, key=lambda row: -row.mean)]
-    heads = ("board", "row", "of", f"one group, subjects: `{WITHIN}`", "the other", "difference")
+    heads = ("leaderboard", "entry", "of", f"one group, subjects: `{WITHIN}`", "the other", "difference")
     return table(heads, [line for row in chosen for line in _by_group(row, data_root)])
 
 
@@ -317,7 +295,7 @@ CLAIMED = (("wu2023", 0), ("wu2023", 1), ("strizhkova2024", 0), ("vazquez2022", 
 TABLES: dict[str, Callable[[], str]] = {
     **{
         f"{of.__name__} {board.dataset} {board.target}": partial(of, board)
-        for of in (features, networks, confound_only, effects)
+        for of in (features, networks, confound_only)
         for board in EVERY
     },
     **{

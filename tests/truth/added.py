@@ -1,6 +1,6 @@
 """How often a verdict `adjusted` is false, and how often a body is found, in made sessions whose causes are known.
-`python -m tests.truth.added 200` prints the table of `docs/why/adjusted.md`; names of cells after the number choose
-some.
+`python -m tests.truth.added 200` prints the tables of `docs/why/adjusted-methods.md`; names of cells after the number
+choose some.
 
 Three tasks come in one order, later in longer sessions, and move the wrist of most people. A method is trained on eight
 features, which show movement, the clock or the body, and lasting noise. Nuisances are held as the product holds them,
