@@ -71,9 +71,9 @@ NEWEST = "$$(ls -td $(DEMO)/runs/amigos/cnn_tf-cross_attn-* | head -n 1)"
 
 demo: setup $(DEMO)/amigos/EMBENCH_SYNTHETIC.json
 	$(BIN)/embench run --dataset amigos --encoder cnn_tf --fusion cross_attn --recipe quick --modalities ecg,eda \
-		--seeds 0 --set encoder.prepare.rate_hz=4 --set encoder.view.length_s=20 --set fusion.epochs=9 \
+		--set encoder.prepare.rate_hz=4 --set encoder.view.length_s=20 --set fusion.epochs=9 \
 		--data-root $(DEMO) --runs $(DEMO)/runs
-	$(BIN)/embench baselines --dataset amigos --baseline-set quick-v1 --modalities ecg,eda --target arousal --seeds 0 \
+	$(BIN)/embench baselines --dataset amigos --baseline-set quick-v1 --modalities ecg,eda --target arousal \
 		--method $(NEWEST) --data-root $(DEMO) --runs $(DEMO)/runs
 	$(BIN)/embench report $(NEWEST) --out $(DEMO)/report.html --data-root $(DEMO)
 
