@@ -40,11 +40,11 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "run": (*RUN, "0", "--workers", "1"),
     "grid": ("grid", *METHOD, "--fusion", "logreg", "--fusion", "lda", "--seeds", "0", "--workers", "2"),
     "baselines": (*BASELINES, "--seeds", "0", *DATA, "--workers", "2"),
-    "leaderboard submit": ("leaderboard", "submit", "RUN", "--leaderboards", "boards", *DATA),
-    "leaderboard build": ("leaderboard", "build", "--leaderboards", "boards", "--from", "runs", *DATA),
     "score": ("score", "mine.csv", "--dataset", "stress_predict", "--out", "scored", *DATA),
     "predict": ("predict", "RUN", "--dataset", "stress_predict", "--out", "new.csv", "--data-root", "../others"),
     "data prepare": ("data", "prepare", "stress_predict", *DATA),
+    "leaderboard submit": ("leaderboard", "submit", "RUN", "--leaderboards", "boards", *DATA),
+    "leaderboard build": ("leaderboard", "build", "--leaderboards", "boards", "--from", "runs", *DATA),
 }
 """Command -> its words; `RUN` is the folder of a finished run."""
 NEEDS_RUN = ("leaderboard submit", "leaderboard build", "score", "predict")
@@ -156,7 +156,7 @@ def stop_once(work: Path, command: str, name: str, number: int) -> dict[str, Any
         time.sleep(moment)
         if process.poll() is None:
             break
-        share *= 0.7
+        share *= 0.5
     process.send_signal(getattr(signal, name))
     sent = time.monotonic()
     try:
@@ -168,12 +168,13 @@ def stop_once(work: Path, command: str, name: str, number: int) -> dict[str, Any
     answer_s = time.monotonic() - sent
     left = end_session(process.pid)
     said = printed(place)
+    odd = "Traceback" in said or code not in CODES[name]
     again = start(place, COMMANDS[command]).wait()
     changed = differences(undisturbed["content"], content(place))
     return {
         "command": command, "signal": name, "round": number, "moment_s": round(moment, 2),
         "undisturbed_s": round(undisturbed["took_s"], 2), "code": code, "answer_s": round(answer_s, 2),
-        "left": left, "said": said[-3000:] if "Traceback" in said else "", "code_again": again,
+        "left": left, "said": said[-3000:] if odd else "", "code_again": again,
         "files": len(undisturbed["content"]), "differ": changed, **stamp(),
     }  # fmt: skip
 
