@@ -41,7 +41,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "grid": ("grid", *METHOD, "--fusion", "logreg", "--fusion", "lda", "--seeds", "0", "--workers", "2"),
     "baselines": (*BASELINES, "--seeds", "0", *DATA, "--workers", "2"),
     "score": ("score", "mine.csv", "--dataset", "stress_predict", "--out", "scored", *DATA),
-    "predict": ("predict", "RUN", "--dataset", "stress_predict", "--out", "new.csv", "--data-root", "../others"),
+    "predict": ("predict", "RUN", "--dataset", "wearable_stress", "--out", "new.csv", *DATA),
     "data prepare": ("data", "prepare", "stress_predict", *DATA),
     "leaderboard submit": ("leaderboard", "submit", "RUN", "--leaderboards", "boards", *DATA),
     "leaderboard build": ("leaderboard", "build", "--leaderboards", "boards", "--from", "runs", *DATA),
@@ -85,16 +85,14 @@ def main() -> None:
 
 
 def prepare(work: Path) -> None:
-    """Write two synthetic datasets of different subjects, and a finished run of the first."""
+    """Write two synthetic datasets, and a finished run on the first."""
     if (work / "PREPARED").exists():
         return
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
-    for folder, subjects in (("data", "5"), ("others", "8")):
-        call(work, "data", "synthesize", "stress_predict", "--out", f"{folder}/stress_predict", "--subjects", subjects)
-        (work / folder / "stress_predict" / "EMBENCH_SYNTHETIC.json").unlink()  # else no leaderboard takes an entry
-    for path in (work / "others").rglob("S0[1-5]"):
-        shutil.rmtree(path)
+    for name in ("stress_predict", "wearable_stress"):
+        call(work, "data", "synthesize", name, "--out", f"data/{name}", "--subjects", "5")
+        (work / "data" / name / "EMBENCH_SYNTHETIC.json").unlink()  # else no leaderboard takes an entry
     (work / "first").mkdir()
     call(work / "first", *RUN, ",".join(map(str, range(10))), "--workers", "1")
     (work / "PREPARED").touch()
