@@ -107,7 +107,7 @@ def call(place: Path, *words: str) -> None:
 
 def start(place: Path, words: tuple[str, ...]) -> subprocess.Popen[bytes]:
     """Start a command in a session of its own, with the cache and the log of its folder."""
-    (run,) = list(place.glob("runs/stress_predict/*-*")) or [place]
+    run = next(place.glob("runs/stress_predict/*-*"), place)
     own = {"EMBENCH_CACHE": str(place / "cache"), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     line = [sys.executable, "-m", "embench", *(str(run) if word == "RUN" else word for word in words)]
     with place.with_suffix(".log").open("ab") as log:
