@@ -289,6 +289,10 @@ five subjects, in a fresh folder with an empty cache. A signal goes to its main 
 command then runs to its end, and all files are compared with those of an undisturbed run: results, records, stages,
 entries, tables and cache. Fields of time and memory, locks, the database of file dates, forecasts and notes
 about a command's progress are not compared.
+
+An earlier SIGTERM in `grid` ended with the code of Ctrl-C: it had met the import of a dataclass. That was mended, and a
+test repeats it. Two trials of `leaderboard submit` were repeated, since their folder and that of the undisturbed run were
+not alike.
 """
 
 
