@@ -284,11 +284,16 @@ def write_page() -> None:
 
 HEAD = """# Commands stopped at random moments
 
-`python -m bench.kills`: {n} trials, {dates}, at commit {commits}. Each command runs on a synthetic Stress-Predict of
-five subjects, in a fresh folder with an empty cache. A signal goes to its main process at a random moment. The same
-command then runs to its end, and all files are compared with those of an undisturbed run: results, records, stages,
-entries, tables and cache. Fields of time and memory, locks, the database of file dates, forecasts and notes
-about a command's progress are not compared.
+`python -m bench.kills`: {n} trials, {dates}, at commit {commits}.
+
+Each command runs on a synthetic Stress-Predict of five subjects, in a fresh folder with an empty cache. A signal goes
+to its main process at a random moment. The same command then runs to its end, and all files are compared with those
+of an undisturbed run: results, records, stages, entries, tables and cache. Fields of time and memory, locks, the
+database of file dates, forecasts and notes about a command's progress are not compared.
+
+An earlier SIGTERM in `grid` ended with the code of Ctrl-C. The likely cause, an interrupt in the import of a dataclass,
+was repeated by a test and mended; the trial was repeated. So were two trials of `leaderboard submit`, whose folder was
+not that of the undisturbed run.
 """
 
 
