@@ -11,7 +11,7 @@ ifneq ($(wildcard ../shared/data),)
 export EMBENCH_TEST_DATA ?= $(realpath ../shared/data)
 endif
 
-.PHONY: setup light docs pages gallery demo test test-all test-changed lint ruff mypy imports bench leaderboards interop
+.PHONY: setup light docs pages gallery demo test test-all test-changed versions lint ruff mypy imports bench leaderboards interop
 .PHONY: rates personal fuzz mutants sealed papers published pairs-gpu gpu install browser cluster clean
 .DELETE_ON_ERROR:
 
@@ -110,6 +110,21 @@ test: lint
 test-all: setup
 	-$(BIN)/python -m pip install --quiet ray -c constraints.txt
 	$(PYTEST) $(SHARED) -m slow
+
+# The quick tests with the lowest versions that pyproject.toml admits, or with the newest: RESOLUTION=highest. The folder
+# holds the versions in versions.txt, and in numbers.json what `python -m bench.versions` compares.
+RESOLUTION ?= lowest-direct
+VERSIONS := .embench/versions/$(RESOLUTION)
+UV := .embench/versions/uv/bin/uv
+versions:
+	test -x $(UV) || { $(PYTHON) -m venv .embench/versions/uv && .embench/versions/uv/bin/pip install --quiet uv; }
+	$(UV) venv --quiet --allow-existing --python $(PYTHON) $(VERSIONS)
+	$(UV) pip compile --quiet --python $(VERSIONS) --resolution $(RESOLUTION) --extra features pyproject.toml \
+		-o $(VERSIONS)/versions.txt
+	$(UV) pip install --quiet --python $(VERSIONS) -r $(VERSIONS)/versions.txt pytest pytest-xdist hypothesis
+	$(UV) pip install --quiet --python $(VERSIONS) --no-deps -e .
+	OMP_NUM_THREADS=1 $(VERSIONS)/bin/python -m pytest $(SHARED) -m "not slow"
+	OMP_NUM_THREADS=1 $(VERSIONS)/bin/python -m bench.versions $(VERSIONS)/numbers.json
 
 # The tests, quick and slow, that run a line which changed since they last passed here. What they read besides Python is
 # not traced: where any of it changed, all run. So do all of them the first time, twice as long as otherwise.

@@ -277,3 +277,15 @@ def test_a_command(work: str, number: int) -> None:
     word = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}[signal.Signals(number)]
     assert process.returncode == 128 + number
     assert f"{word}; finished work is kept" in said
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", SIGNALS)
+def test_an_import_that_runs_a_string(number: int, tmp_path: Path) -> None:
+    """As the import of a dataclass does: Python then ends with SIGINT, whatever the exit code."""
+    path = tmp_path / "method.py"
+    path.write_text(f"import os, time\nexec('os.kill(os.getpid(), {int(number)}); time.sleep(9)')\n")
+    method = ["--encoder", f"{path}:Method", "--dataset", "amigos", "--data-root", str(tmp_path)]
+    line = [sys.executable, "-m", "embench", "run", *method]
+    done = subprocess.run(line, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 128 + number, done.stderr

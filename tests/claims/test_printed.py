@@ -112,6 +112,7 @@ def test_a_page_says_which_numbers_are_not_on_it_and_how_to_read_those_that_are(
     assert (
         quoted[0] == "the paper's split: mirandacorrea2021; recordings apart: none; subjects apart: mirandacorrea2021."
     )
+    assert quoted[1] == notes[1], "our results have a spread although these numbers were printed without one"
     assert any("calls it not comparable" in note for note in quoted)
 
 
@@ -174,7 +175,7 @@ def test_a_number_stands_beside_what_its_run_obtained(tmp_path, embench):
     assert found.head.facts == {
         "recipe": "quick",
         "seeds": "0",
-        "dataset": "embench_plugins/amigos, SYNTHETIC",
+        "dataset": "amigos, SYNTHETIC",
         "subjects": "5",
         "device": run["device"],
         "protocols": "woo2023; woo2023-group",

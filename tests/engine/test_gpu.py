@@ -104,6 +104,7 @@ def test_what_torch_keeps_of_tensors_that_are_gone_is_free():
         assert machine.free_bytes("cuda") == 5 << 30
 
 
+@pytest.mark.skipif(torch.version.cuda is not None, reason="torch's own optimisers ask CUDA, which this torch has")
 def test_nothing_touches_a_gpu_under_device_cpu(bench, monkeypatch):
     """This torch has no CUDA, so that whatever would open it fails."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)

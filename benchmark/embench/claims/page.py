@@ -25,7 +25,15 @@ from embench.planning.request import Request
 from embench.protocols import ReferenceName
 from embench.records.predictions import MODEL
 from embench.records.scores import Score
-from embench.records.wording import format_figure, format_score, format_value, grouped, method_name, paper_value
+from embench.records.wording import (
+    format_figure,
+    format_score,
+    format_value,
+    grouped,
+    method_name,
+    name_without_package,
+    paper_value,
+)
 from embench.statistics import metric_facts
 from embench.statistics.answers import plain_reason
 from embench.statistics.result import Result
@@ -112,7 +120,7 @@ class PrintedResult:
             "table": self.table,
             "row": self.name,
             "target": self.target,
-            "score": self.metric,
+            "score": metric_facts(self.metric).title,
             "printed": "none" if self.figures is None else self.tables.in_words(self.figures),
             **scores,
         }
@@ -144,7 +152,7 @@ def notes_on_tables(paper: str, dataset: str) -> list[str]:
         of_dataset = [row for row in tables.rows if row.dataset == dataset]
         splits = (tables.protocols(row).items() for row in of_dataset)
         notes += dict.fromkeys("; ".join(f"{split}: {name or 'none'}" for split, name in each) + "." for each in splits)
-        if tables.spread and any(len(figures) > 1 for row in of_dataset for _, _, figures in row.numbers()):
+        if tables.spread and of_dataset:
             notes.append(f"± is the {tables.spread}: {SPREADS[tables.spread][0]} (SD of the scores of k folds).")
         notes += [_BRACKETS] if of_dataset else []
         notes += [f"{row.row}: {row.remarks}." for row in of_dataset if row.remarks]
@@ -295,7 +303,8 @@ def _list_facts(runs: Sequence[Mapping[str, Any]]) -> dict[str, str]:
         return "; ".join(dict.fromkeys(str(describe(run)) for run in runs))
 
     def data(run: Mapping[str, Any]) -> str:
-        return f"{run['dataset']['name']}, {'real' if run['dataset']['synthetic'] is None else 'SYNTHETIC'}"
+        origin = "real" if run["dataset"]["synthetic"] is None else "SYNTHETIC"
+        return f"{name_without_package(run['dataset']['name'])}, {origin}"
 
     def subjects(run: Mapping[str, Any]) -> str:
         scored, out = run["cohort"]["subjects"], len(run["cohort"]["left_out"])
@@ -475,7 +484,7 @@ def compared_cells(row: ClaimResult) -> dict[str, str]:
         "dataset": row.dataset if row.dataset in row.claim.datasets else f"{row.dataset} (not the paper's)",
         "target": row.target,
         "protocol": row.protocol,
-        "score": row.metric,
+        "score": metric_facts(row.metric).title,
         "published": format_figure(row.published, "+.3f"),
         "a - b": format_score(row.difference, "+.3f"),
         "p, Holm": format_figure(row.corrected, ".3g"),

@@ -164,6 +164,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except SystemExit as error:
             return error.code if isinstance(error.code, int) else 1
         except BaseException as error:  # noqa: BLE001  # every error becomes a message and an exit code here
+            exec("")  # noqa: S102  else Python ends with SIGINT if an interrupt left `exec`, as in imported dataclasses
             if debug:
                 traceback.print_exc()
             if terminated:  # the error is a consequence of the signal
