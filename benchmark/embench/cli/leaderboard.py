@@ -19,6 +19,7 @@ from embench.cli import console
 from embench.cli.console import fit_columns, show_table
 from embench.cli.options import DataRoot, Json, Leaderboards, complete
 from embench.errors import DataError, EmbenchError, UsageError
+from embench.files import snapshot
 from embench.planning.request import Request
 from embench.records.wording import format_figure
 from embench.screen import Progress, Steps, TableColumn, field
@@ -537,7 +538,7 @@ def verify_entry(
     if previous is not None and not previous.is_dir():
         raise UsageError(f"{previous} is not a folder", where="--previous", expected="a folder of leaderboards")
     checks: list[EntryCheck] = []
-    with Steps("entries", "verified") as steps:
+    with snapshot(), Steps("entries", "verified") as steps:
         for path in paths:
             checks += check_boards(path, data_root, previous, steps)
     failed = select_failures(checks)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +16,7 @@ from embench.data.cohort import Cohort, FewLabels, card_for_protocol, compute_co
 from embench.data.find import Source, find_source
 from embench.data.pseudonyms import KEY_FILE
 from embench.errors import DataError, UsageError
+from embench.files import cached_call
 from embench.interfaces.metric import Undefined
 from embench.leaderboard.rows import (
     CONTROL_LIBRARIES,
@@ -257,7 +258,7 @@ def compare_controls(run: Manifest, record: Record, cohort: Cohort, trained: Tra
     """
     by_method = (MODEL, UNPREDICTED, *MADE_BY_METHOD)
     recorded = record.predictions.take(~np.isin(record.predictions["method"], by_method))
-    fitted = _refit_controls(run, record, cohort, trained)
+    fitted = _refit_once(run, record, cohort, trained)
     names = {name: None for part in (recorded, fitted) for name in part.texts("method").names.tolist()}
     wrong = [
         name for name in names if not _are_equal(_select_model_rows(recorded, name), _select_model_rows(fitted, name))
@@ -282,6 +283,17 @@ def _list_training_units(run: Manifest, cohort: Cohort) -> Trained:
             train, scored = (cohort.find_positions(ids) for ids in (fold.train, (*fold.val, *fold.test)))
             trained[seed, fold.index] = limits.drawn(cohort, train, scored, seed, fold.index, protocol).tolist()
     return trained
+
+
+def _refit_once(run: Manifest, record: Record, cohort: Cohort, trained: Trained) -> Predictions:
+    """Return the rows of `_refit_controls`. Within a snapshot, entries with the same tested and training units share
+    them."""
+    refit = partial(_refit_controls, run, record, cohort, trained)
+    if run.entry is None or run.entry.rows is None or cohort.slices is not None:
+        return refit()
+    units = tuple((key, None if train is None else tuple(train)) for key, train in sorted(trained.items()))
+    rules = (resolve_protocol(run).hash, tuple(run.seeds), run.entry.rows, units)
+    return cached_call((_refit_once, cohort.store.key, cohort.targets, cohort.eligible, cohort.positions, *rules), refit)
 
 
 def _refit_controls(run: Manifest, record: Record, cohort: Cohort, trained: Trained) -> Predictions:
