@@ -15,7 +15,7 @@ RUN = ("run", "--dataset", TINY, "--encoder", "handcrafted", "--fusion", "logreg
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
-    return write(tmp_path_factory.mktemp("data"), sharing_stimuli(make_subjects(12)))
+    return write(tmp_path_factory.mktemp("data"), sharing_stimuli(make_subjects(8)))
 
 
 @pytest.fixture(autouse=True)

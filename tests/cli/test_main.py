@@ -127,7 +127,7 @@ def test_it_runs_as_a_module():
         ("embench run --encoder cn", ["cnn_mlp", "cnn_tf"]),
         ("embench grid --encoder eeg=cnn_t", ["eeg=cnn_tf"]),
         ("embench baselines --dataset wesad/", ["wesad/chest"]),
-        ("embench pretrain --protocol subject-independent-v", ["subject-independent-v4", "subject-independent-v4"]),
+        ("embench pretrain --protocol subject-independent-v", ["subject-independent-v4"]),
     ],
 )
 def test_tab_completes_commands_options_and_names(words, completed, monkeypatch, capsys):

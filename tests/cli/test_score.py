@@ -118,7 +118,7 @@ def test_another_record_is_not_replaced_unasked(embench, data, predictions, tmp_
 def test_nothing_is_fitted_to_confounds_where_too_few_comparisons_are_there(embench, data, predictions, tmp_path):
     file, out = predictions("mine.csv", 8), tmp_path / "mine"
     line = ("--dataset", "stress_predict", "--data-root", data, "--out", out)
-    done = embench("score", file, *line, "--protocol", few_folds(tmp_path, 2, scoring=3))
+    done = embench("score", file, *line, "--protocol", few_folds(tmp_path, 2))
     assert done.code == 0
     assert "confound analysis" not in done.err
     record = read_record(out)
@@ -131,7 +131,7 @@ def test_nothing_is_fitted_to_confounds_where_too_few_comparisons_are_there(embe
 def test_a_file_is_judged_as_one_that_saw_whole_sessions_whatever_it_declares(embench, predicted_at_random, tmp_path):
     root, file, out = *predicted_at_random, tmp_path / "mine"
     line = ("--dataset", "stress_predict", "--data-root", root, "--out", out)
-    line = (*line, "--protocol", few_folds(tmp_path, 2, scoring=3))
+    line = (*line, "--protocol", few_folds(tmp_path, 2))
     done = embench("score", file, *line, "--time-context", "unit")
     assert done.code == 0
     assert "confound-only models fitted" not in done.out

@@ -12,7 +12,7 @@ from embench.records.record import read_manifest
 from ..tiny.running import Bench
 from ..tiny.world import TIMELESS, make_subjects, write
 
-THREE, TEN = [0, 1, 2], list(range(10))
+THREE, BALANCED = [0, 1, 2], list(range(5))
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     ("protocol", "encoder", "fusion", "seeds"),
     [
-        ("subject-independent-v4", "Moments", "logreg", TEN),
+        ("subject-independent-v4", "Moments", "logreg", BALANCED),
         ("subject-independent-v4", "Pool", "logreg", THREE),
         ("subject-independent-v4", "Pool", "single", THREE),
         ("leave-one-subject-out-v4", "Moments", "logreg", THREE),
@@ -31,7 +31,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("OWN", "Pool", "single", [0]),
     ],
 )
-def test_default_seeds_are_ten_for_estimators_three_for_networks_and_one_for_a_paper(
+def test_default_seeds_are_balanced_for_estimators_three_for_networks_and_one_for_a_paper(
     data: Path, tmp_path: Path, protocol: str, encoder: str, fusion: str, seeds: list[int]
 ) -> None:
     if protocol == "OWN":  # the protocol of a paper, whose folds were run once
@@ -54,7 +54,7 @@ def test_a_record_names_its_seeds_and_its_command_only_those_that_are_not_the_de
     bench = Bench(data, tmp_path / "runs", protocol=str(rules))
     for seeds, said in ((None, ""), ("0,1,2", "--seeds 0,1,2")):
         run = read_manifest(bench.run("Moments", fusion="logreg", modalities="eda", seeds=seeds).folder)
-        assert run.seeds == (THREE if seeds else TEN)
+        assert run.seeds == (THREE if seeds else BALANCED)
         assert run.config["request"]["seeds"] == ",".join(map(str, run.seeds))
         assert ("--seeds" in format_recorded_command(run)) == bool(said)
         assert said in format_recorded_command(run)

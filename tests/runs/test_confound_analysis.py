@@ -28,8 +28,10 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def bench(world: Path, tmp_path: Path) -> Bench:
-    return Bench(world, tmp_path / "runs", protocol=few_folds(tmp_path, 2, scoring=3))
+def bench(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    """Runs that are analysed as those of a large study, whose confounds are predicted by fitted models."""
+    monkeypatch.setattr("embench.statistics.confound_test.LARGE_STUDY", 0)
+    return Bench(world, tmp_path / "runs", protocol=few_folds(tmp_path, 2))
 
 
 def run_it(bench: Bench, on_event: EventCallback | None = None, **options: Any) -> Result:

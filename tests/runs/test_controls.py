@@ -30,7 +30,7 @@ def alone(root, dataset, targets, seeds, protocol=Request.protocol, progress=Non
 )
 def test_numbers_are_those_of_a_runs_record(dataset, subjects, targets, tmp_path):
     root = write(tmp_path, subjects, dataset)
-    bench = Bench(root, tmp_path / "runs", dataset, few_folds(tmp_path, 3, scoring=3))
+    bench = Bench(root, tmp_path / "runs", dataset, few_folds(tmp_path, 3))
     method = {"encoder": "Moments", "fusion": "logreg", "modalities": "ecg,eda", "seeds": "0,1"}
     kinds = [targets] if dataset == "Tiny" else targets.split(",")  # one estimator does not predict all kinds
     found = alone(root, dataset, targets, (0, 1), bench.protocol)

@@ -32,7 +32,7 @@ def kinds(tmp_path_factory):
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """All targets of both modalities, by the scores of today."""
-    protocol = few_folds(tmp_path_factory.mktemp("whole"), 3, scoring=3)
+    protocol = few_folds(tmp_path_factory.mktemp("whole"), 3)
     return {"modalities": "ecg,eda", "targets": ALL, "protocol": protocol}
 
 

@@ -23,7 +23,7 @@ def bench(tmp_path_factory):
     (root / "Lagging").mkdir()
     for number in range(12):
         np.savez(root / "Lagging" / f"p{number:02d}.npz")
-    (root / "seconds.yaml").write_text(yaml.safe_dump({**RULES, **SECONDS, "scoring": 3}))
+    (root / "seconds.yaml").write_text(yaml.safe_dump({**RULES, **SECONDS}))
     return Bench(root, root / "runs", DATASET, protocol=str(root / "seconds.yaml"))
 
 

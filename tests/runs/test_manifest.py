@@ -25,7 +25,7 @@ def kept(shared, tmp_path_factory):
         out.writeheader()
         out.writerows(rows)
     place = {"data_root": shared.data, "out": folder / "out" / "mine"}
-    scored = score(folder / "mine.csv", plugin("Tiny"), protocol=few_folds(folder, scoring=3), **place)
+    scored = score(folder / "mine.csv", plugin("Tiny"), protocol=few_folds(folder), **place)
     return {"run": record.read_record(run.folder).run, "scored": record.read_record(scored.folder).run}
 
 

@@ -17,8 +17,9 @@ from ..tiny.world import make_subjects, write
     ("view", "context", "decisive_level"), [("unit", "unit", "movement"), ("context", "causal", "protocol_phase")]
 )
 def test_a_method_that_reads_what_came_before_a_unit_is_judged_as_one(
-    tmp_path: Path, view: str, context: str, decisive_level: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, view: str, context: str, decisive_level: str
 ) -> None:
+    monkeypatch.setattr("embench.statistics.confound_test.LARGE_STUDY", 0)  # only large studies have such levels
     rules = tmp_path / "few.yaml"
     rules.write_text("extends: subject-independent-v4\nname: few\nsplit: {by: group, folds: 2}\n")
     bench = Bench(write(tmp_path / "data", make_subjects(6, stimuli=8)), tmp_path / "runs", protocol=str(rules))

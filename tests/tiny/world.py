@@ -30,8 +30,7 @@ def plugin(name: str) -> str:
 
 
 def few_folds(folder: Path, folds: int = 2, **rules) -> str:
-    """The path of a protocol with the rules of the default one, but for its folds and the scores of version 2, so that
-    no run has to fit what clock and movement tell."""
+    """The path of a protocol with the rules of the default one, but for its folds."""
     path = folder / "few.yaml"
     own = {"split": {"by": "group", "folds": folds}, "primary_metric": "by_design", **rules}
     path.write_text(yaml.safe_dump({**RULES, **own}))
