@@ -161,7 +161,7 @@ def join(site: Path) -> None:
         if name.parts[0] == "boards":
             text = _added(name, text, HEADER, f'<li><a href="{up}index.html">Documentation</a></li>')
         else:
-            link = f'<a href="{up}boards/index.html" class="md-{{0}}__link">Leaderboards</a></li>'
+            link = f'<a href="{up}boards/index.html" class="md-{{0}}__link">All entries</a></li>'
             text = _added(name, text, TABS, '<li class="md-tabs__item">' + link.format("tabs"))
             text = _added(name, text, DRAWER, '<li class="md-nav__item">' + link.format("nav"))
         path.write_text(text, "utf-8")

@@ -44,7 +44,7 @@ from embench.statistics.joined import recorded_target
 DOCS = ROOT / "docs"
 FINDINGS, PEOPLE = DOCS / "findings.md", DOCS / "why" / "intended-use.md"
 _BOARDS = sorted((DOCS / "boards").glob("*.md"))
-PAGES = (*_BOARDS, FINDINGS, ROOT / "README.md")
+PAGES = (*_BOARDS, FINDINGS)
 """Pages with tables."""
 MODALITIES = ("ppg", "eda", "temp", "eeg", "ecg", "ppg,eda,temp", "ecg,eeg", "hr", "acc")
 

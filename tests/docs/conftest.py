@@ -120,6 +120,8 @@ def shell(folder, request):
 
     def run(words):
         program, *words = words
+        if program == "git":  # a reader without a clone
+            return 0, ""
         arguments = [each for word in words for each in sorted(glob(word)) or [word]]  # noqa: PTH207  words may be paths from /
         if program in EMBENCH:
             if arguments[:2] == ["data", "synthesize"] and "--length-s" not in arguments:

@@ -6,6 +6,7 @@ as DIR. The quick tests read the arguments of every command and run those that n
 """
 
 import shlex
+import tomllib
 
 import pytest
 import typer
@@ -22,7 +23,10 @@ HOLDERS = [page for page in PAGES if "datasets" in page.parts and "\n## Run it\n
 WITHOUT_GUIDE = [page for page in HERE if page not in (*GUIDE, *HOLDERS, FIRST)]
 """Pages whose commands run here; `test_guide.py` and `test_first_run.py` run others, and look at what they leave."""
 FOUNDATION = ROOT / "docs" / "guide" / "foundation.md"
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 WU = ROOT / "docs" / "papers" / "wu2023.md"
+ADDRESS = PROJECT.get("urls", {}).get("Repository", "https://example.org/embench")
+"""The address of the repository; until `pyproject.toml` has one, a name that nobody can register."""
 GROUPS = ("data", "leaderboard", "plugin", "weights")
 INSTANT = ("list", "info", "doctor")
 
@@ -42,6 +46,9 @@ def pages_with(wanted, pages=HERE):
 @pytest.mark.parametrize("page", HERE, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_commands_are_of_programs_that_a_test_can_run(page):
     for words in commands(page):
+        if words[:2] == ("git", "clone"):
+            assert words[2] == ADDRESS
+            continue
         assert words[0] in {*EMBENCH, "make", "python"}, f"no test runs `{' '.join(words)}`"
         if words[0] == "make":
             assert f"\n{words[1]}: " in (ROOT / "Makefile").read_text()

@@ -30,6 +30,11 @@ def test_every_page_is_in_the_navigation_once():
     assert sorted(listed(SITE["nav"])) == sorted(pages)
 
 
+def test_the_navigation_has_seven_tabs():
+    tabs = [name for entry in SITE["nav"] for name in entry]
+    assert tabs == ["Home", "Tutorials", "How-to", "Concepts", "Leaderboards", "Datasets", "Reference"]
+
+
 @pytest.mark.parametrize(
     ("text", "staged", "count"),
     [

@@ -87,6 +87,19 @@ def test_the_page_on_runs_explains_options_that_exist():
     assert not explained - options
 
 
+def test_every_protocol_answers_a_question():
+    page = (ROOT / "docs" / "which-protocol.md").read_text()
+    assert [name for name in protocols.protocol_names() if f"`{name}`" not in page] == []
+
+
+@pytest.mark.parametrize(
+    ("page", "most"),
+    [("README.md", 450), ("docs/concepts.md", 1200), ("docs/which-protocol.md", 500), ("docs/cite.md", 500)],
+)
+def test_the_first_pages_are_short(page, most):
+    assert len((ROOT / page).read_text().split()) <= most
+
+
 def test_a_page_says_what_exists():
     table = (ROOT / "docs" / "reference" / "included.md").read_text().partition("| | exists |")[2].partition("\n\n")[0]
     named = set(re.findall(r"`([^`]+)`", table))
