@@ -158,7 +158,7 @@ def group_by_amount(protocol: Protocol, rows: Sequence[SubmittedRow], given: str
                 if not amounts
                 else "the rows do not name their amount of calibration data",
                 where=str(path),
-                expected="a column `given`, or --calibration-data with one of 0, 5, unlabelled:5, session",
+                expected="a column `calibration_data`, or --calibration-data with one of 0, 5, unlabelled:5, session",
                 hint="for predictions without calibration data: --calibration-data 0",
             )
         return RowsByAmount({amounts[0]: rows}, amounts)
