@@ -191,7 +191,8 @@ FORGERIES: dict[str, dict[str, Forgery]] = {
 }  # fmt: skip
 """Kind, as docs/why/forgeries.md has it -> name -> forgery."""
 SAMPLE = {
-    "confound_only: of a person of another fold", "predictions: decisions alone", "labels and people: a person is left out",
+    "confound_only: of a person of another fold", "predictions: decisions alone",
+    "labels and people: a person is left out",
     "what else the entry shows: the share that was predicted",
     "what happened on the board: the neighbour's entry made worse",
     "words of a person: an audit by hand, without findings",

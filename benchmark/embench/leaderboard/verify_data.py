@@ -293,7 +293,8 @@ def _refit_once(run: Manifest, record: Record, cohort: Cohort, trained: Trained)
         return refit()
     units = tuple((key, None if train is None else tuple(train)) for key, train in sorted(trained.items()))
     rules = (resolve_protocol(run).hash, tuple(run.seeds), run.entry.rows, units)
-    return cached_call((_refit_once, cohort.store.key, cohort.targets, cohort.eligible, cohort.positions, *rules), refit)
+    data = (cohort.store.key, cohort.targets, cohort.eligible, cohort.positions)
+    return cached_call((_refit_once, *data, *rules), refit)
 
 
 def _refit_controls(run: Manifest, record: Record, cohort: Cohort, trained: Trained) -> Predictions:

@@ -199,4 +199,5 @@ def find_set(name: str) -> BaselineSet:
     known = sorted(paths)
     expected = f"one of {', '.join(known)}, or a path to a YAML file"
     hint = did_you_mean(name, known) or "embench list baselines"
-    raise UsageError(f"no baseline set has the name `{name}`", where=f"--baseline-set {name}", expected=expected, hint=hint)
+    what, where = f"no baseline set has the name `{name}`", f"--baseline-set {name}"
+    raise UsageError(what, where=where, expected=expected, hint=hint)
