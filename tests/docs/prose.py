@@ -207,27 +207,24 @@ def _of_commands(command: Any, name: str) -> Iterator[Text]:
         yield from _of_commands(found, f"{name} {below}")
 
 
-def _of_page(path: Path) -> Iterator[Text]:
-    """The paragraphs of a page, without its blocks of code."""
-    source = re.sub(
-        r"^```.*?^```$",
-        lambda m: "\n" * m[0].count("\n"),
-        path.read_text(encoding="utf-8"),
-        flags=re.MULTILINE | re.DOTALL,
-    )
-    source = re.sub(r"\]\([^)]*\)", "]", source)
-    line = 1
-    for part in source.split("\n\n"):
-        if _is_prose(part):
-            yield Text(_place(path), line, part, own_words=part.startswith("|"))  # questions of datasets
-        line += part.count("\n") + 2
-
-
 _FENCE = re.compile(r"^ *```.*?^ *```$", re.MULTILINE | re.DOTALL)
 _MADE = re.compile(r"<!-- (made by|table) .*?<!-- (?:\1 .*?: end|table: end) -->", re.DOTALL)
 """What a command made on a page that is written by hand."""
 _BLOCK = re.compile(r"\n\s*\n|\n(?= *(?:[-*>|#]|\d+\.) )|\n(?=<)")
 _SENTENCE = re.compile(r"(?<=[.!?])[*_)\"]*\s+(?=[*_(\"\[]*[A-Z`0-9\[])")
+
+
+def _of_page(path: Path) -> Iterator[Text]:
+    """The paragraphs of a page, without its blocks of code and what is made on it."""
+    source = path.read_text(encoding="utf-8")
+    for blank in (_MADE, _FENCE):
+        source = blank.sub(lambda match: "\n" * match[0].count("\n"), source)
+    source = re.sub(r"\]\([^)]*\)", "]", source)
+    line, dataset = 1, path.parent.name in ("datasets", "boards")
+    for part in source.split("\n\n"):
+        if _is_prose(part):
+            yield Text(_place(path), line, part, own_words=dataset or part.startswith("|"))  # questions of datasets
+        line += part.count("\n") + 2
 
 
 def documentation() -> list[Path]:
@@ -242,7 +239,7 @@ def count_words(page: Path) -> int:
 
 
 def sentences(text: str) -> list[str]:
-    """The sentences of paragraphs and of items of lists; no headings, tables, code, or fragments of one or two words."""
+    """The sentences of paragraphs and of items of lists: no headings, tables or code, and nothing of one or two words."""
     text = re.sub(r"<!--.*?-->", "", _FENCE.sub("", _MADE.sub("", text)), flags=re.DOTALL)
     text = re.sub(r"`[^`]*`", "X", re.sub(r"\]\([^)]*\)", "]", text))
     blocks = (" ".join(block.split()) for block in _BLOCK.split(text))
