@@ -207,11 +207,11 @@ def _of_commands(command: Any, name: str) -> Iterator[Text]:
         yield from _of_commands(found, f"{name} {below}")
 
 
-_FENCE = re.compile(r"^ *```.*?^ *```$", re.MULTILINE | re.DOTALL)
+_FENCE = re.compile(r"^ *```.*?^ *```$|(?<=\n\n)(?: {4}(?! *[-*\d])[^\n]*\n)+", re.MULTILINE | re.DOTALL)
 _MADE = re.compile(r"<!-- (made by|table) .*?<!-- (?:\1 .*?: end|table: end) -->", re.DOTALL)
 """What a command made on a page that is written by hand."""
 _BLOCK = re.compile(r"\n\s*\n|\n(?= *(?:[-*>|#]|\d+\.) )|\n(?=<)")
-_SENTENCE = re.compile(r"(?<=[.!?])[*_)\"]*\s+(?=[*_(\"\[]*[A-Z`0-9\[])")
+_SENTENCE = re.compile(r"(?<=[.!?])[*_)\"]*\s+(?=[*_(\"\[]+\w|[A-Z0-9])")
 
 
 def _of_page(path: Path) -> Iterator[Text]:
@@ -239,7 +239,7 @@ def count_words(page: Path) -> int:
 
 
 def sentences(text: str) -> list[str]:
-    """The sentences of paragraphs and of items of lists: no headings, tables or code, and nothing of one or two words."""
+    """The sentences of paragraphs and of items of lists, without headings, tables, code, and fragments of two words."""
     text = re.sub(r"<!--.*?-->", "", _FENCE.sub("", _MADE.sub("", text)), flags=re.DOTALL)
     text = re.sub(r"`[^`]*`", "X", re.sub(r"\]\([^)]*\)", "]", text))
     blocks = (" ".join(block.split()) for block in _BLOCK.split(text))
@@ -255,8 +255,8 @@ class Measures(NamedTuple):
     """Words of a sentence."""
     long: float
     """Proportion of sentences with more than `LONG` words."""
-    banned: int
-    """Number of paragraphs with a banned form."""
+    banned: tuple[str, ...]
+    """Banned forms that it says, once for each paragraph."""
 
 
 @cache
@@ -264,7 +264,7 @@ def measure(page: Path) -> Measures:
     """The measures of a page."""
     lengths = [len(sentence.split()) for sentence in sentences(page.read_text(encoding="utf-8"))] or [0]
     long = sum(length > LONG for length in lengths) / len(lengths)
-    banned = sum(bool(text.banned) for text in _of_page(page))
+    banned = tuple(said for text in _of_page(page) for said, _ in text.banned)
     return Measures(count_words(page), sum(lengths) / len(lengths), long, banned)
 
 
@@ -273,8 +273,10 @@ def _print_pages(place: str) -> None:
     for page in documentation():
         if _place(page).startswith(place):
             found = measure(page)
-            print(f"{found.words:5} words, mean {found.mean:4.1f}, {found.long:5.1%} long, {found.banned:2} banned  "
-                  f"{_place(page)}")  # fmt: skip
+            figures = (
+                f"{found.words:5} words, mean {found.mean:4.1f}, {found.long:5.1%} long, {len(found.banned):2} banned"
+            )
+            print(f"{figures}  {_place(page)}")
             long = [each for each in sentences(page.read_text(encoding="utf-8")) if len(each.split()) > LONG]
             print("".join(f"    {len(each.split())} words: {each}\n" for each in long), end="")
             for text in _of_page(page):
