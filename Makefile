@@ -132,7 +132,7 @@ test-changed: setup
 	$(PYTEST) $(SHARED) --testmon --testmon-env "'$$(git ls-files -coz --exclude-standard -- ':!*.py' ':!*.md' | xargs -0 sha256sum | sha256sum)'"
 
 # Long proofs, in parts that go on where they were interrupted: `python -m tests.proofs --list` shows what was run. `make
-# test-all` holds a small fixed sample of each; docs/inside/testing.md says what they prove.
+# test-all` holds a small fixed sample of each; bench/testing.md says what they prove.
 PROOF := env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m tests.proofs
 
 rates: setup

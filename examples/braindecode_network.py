@@ -1,9 +1,9 @@
 # %% [markdown]
 # # A network of braindecode
 #
-# A published network for EEG, taken from [braindecode](https://braindecode.org), beside a linear model on features of
-# the same EEG. braindecode is installed separately, by `pip install braindecode`; it needs a `torchaudio` that fits the
-# installed `torch`. The recordings are synthetic (80 MB).
+# A published network for EEG from [braindecode](https://braindecode.org), next to a linear model on features of the
+# same EEG. Install braindecode by `pip install braindecode`. It needs a `torchaudio` that fits the installed `torch`.
+# The recordings are synthetic (80 MB).
 
 # %%
 import braindecode
@@ -16,9 +16,8 @@ common = {"dataset": "amigos", "modalities": "eeg", "target": "valence", "seeds"
 print("braindecode", braindecode.__version__)
 
 # %% [markdown]
-# embench asks for a new network in each fold, and puts a head on what it returns: `n_outputs` is the width of the
-# vector in between, not the number of classes. There are fewer filters than in the paper, so that this takes less than
-# a minute.
+# embench asks for a new network in each fold, and adds a head to it. So `n_outputs` is the width of the vector in
+# between, not the number of classes. Fewer filters than in the paper keep the time below a minute.
 
 # %%
 
@@ -33,7 +32,7 @@ network = embench.run(encoder=embench.make_encoder(shallow, window_s=10, epochs=
 linear = embench.run(encoder="handcrafted", fusion="logreg", **common)
 
 # %% [markdown]
-# Which is better, on the same people? Of synthetic recordings, the answer says nothing about either method.
+# Which is better, on the same subjects? On synthetic recordings, the answer says nothing about either method.
 
 # %%
 print(embench.compare(network, linear).sentence)

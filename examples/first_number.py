@@ -1,9 +1,8 @@
 # %% [markdown]
 # # A first number
 #
-# A scikit-learn pipeline on features of skin conductance, tested on people that it was not trained on and shown next to
-# models without any physiological signal. The recordings are synthetic (80 MB): they show that everything works, and
-# say nothing about real people.
+# A scikit-learn pipeline on features of skin conductance, tested on subjects that it was not trained on. The recordings
+# are synthetic (80 MB): they show that everything works, and say nothing about real people.
 
 # %%
 import embench
@@ -32,15 +31,16 @@ result = embench.benchmark(model, "amigos", modalities="eda", target="arousal", 
 result.to_pandas(method="model")[["metric", "primary_metric", "mean", "low", "high"]].dropna()
 
 # %% [markdown]
-# The primary metric, the stimulus-matched AUROC, compares two people on two films that they labelled the opposite way,
-# so that knowing the film does not help. [How to read a result](../docs/guide/result.md) explains the rest.
+# The primary metric is the stimulus-matched AUROC. It compares two subjects on two stimuli that they labelled in
+# opposite ways, so that knowing the stimulus does not help. [How to read a result](../docs/guide/result.md) explains
+# the rest.
 
 # %%
 print(result)
 
 # %% [markdown]
-# The model next to the confound-only models. Below, the score within each person, in which knowing the film may help. A
-# model that cannot score anything else is a dashed line.
+# The model next to the confound-only models. Below it is the score within each subject, where knowing the stimulus may
+# help. A model that cannot score anything else is a dashed line.
 
 # %%
 from matplotlib import pyplot as plt

@@ -28,8 +28,8 @@ units = pd.read_csv("units.csv").dropna(subset="label").reset_index(drop=True)
 units[["subject", "recording", "unit", "target", "label", "fold_0", "fold_1"]].head(3)
 
 # %% [markdown]
-# Your own code: two features, standardised in each person, and a classifier. The units of a fold are predicted by a
-# model that was fitted to the units of the other folds.
+# Your own code: two features, standardised within each subject, and a classifier. A model that was fitted to the other
+# folds predicts the units of a fold.
 
 # %%
 dataset, features = embench.open_dataset("amigos", data_root="data"), {}
@@ -57,7 +57,7 @@ result = embench.score(pd.concat(tables), "amigos", name="beats and rises", data
 print(result)
 
 # %% [markdown]
-# Scores are probabilities, and so one may ask whether they come true.
+# Scores are probabilities here. Do they agree with the observed frequencies?
 
 # %%
 bins = pd.DataFrame(result.assess_calibration().bins)

@@ -1,8 +1,8 @@
 # %% [markdown]
 # # A scikit-learn pipeline
 #
-# A pipeline with imputation, selection of features and a random forest, as an object; and the score of each person
-# beside the mean. The recordings are synthetic (80 MB).
+# A pipeline with imputation, selection of features and a random forest, as an object. The score of each subject stands
+# next to the mean. The recordings are synthetic (80 MB).
 
 # %%
 import embench
@@ -10,7 +10,7 @@ import embench
 embench.synthesize("amigos", "data/amigos", subjects=18, length_s=30)
 
 # %% [markdown]
-# Each fold fits a clone of the pipeline to the training people alone, selection of features included. A `random_state`
+# Each fold fits a clone of the pipeline to the training subjects only, selection of features included. A `random_state`
 # that is None gets a seed, so that a repetition gives the same numbers. A classifier needs `predict_proba`, because
 # scores are probabilities.
 
@@ -35,7 +35,7 @@ result.to_pandas()[["method", "metric", "mean", "low", "high"]].query("metric ==
 
 # %% [markdown]
 # `result.to_pandas("predictions")` has a row for each unit, with its label. It gives any score that you define, such as
-# the AUROC within each person.
+# the AUROC within each subject.
 
 # %%
 from sklearn.metrics import roc_auc_score

@@ -2,7 +2,7 @@
 # # Compare three methods
 #
 # Scores of three methods with intervals, and the paired difference of every two: which is better, and are there enough
-# people to tell? The recordings are synthetic (80 MB).
+# subjects to tell? The recordings are synthetic (80 MB).
 
 # %%
 from itertools import combinations
@@ -18,8 +18,8 @@ names = ("logreg", "naive_bayes", "knn")
 runs = {name: embench.run(encoder="handcrafted", fusion=name, **common) for name in names}
 
 # %% [markdown]
-# Intervals of two methods may overlap while one is better on nearly every person: what counts is the difference, paired
-# over people. `embench.compare` gives it with a sentence that may be quoted.
+# Intervals of two methods may overlap while one is better on nearly every subject. What counts is the paired difference
+# over subjects. `embench.compare` gives it with a sentence that may be quoted.
 
 # %%
 pairs = [embench.compare(runs[one], runs[other]) for one, other in combinations(names, 2)]

@@ -2,16 +2,17 @@
 # # A torch network
 #
 # A network over windows of an ECG, given as a function that makes it. embench adds the head, trains it anew in each
-# fold, and chooses nothing by looking at test people. The recordings are synthetic (80 MB).
+# fold, and chooses nothing on test subjects. The recordings are synthetic (80 MB).
 
 # %%
 import embench
 
 embench.synthesize("amigos", "data/amigos", subjects=18, length_s=30)
 
-# %% [markdown] `embench.make_encoder` takes a function, not a network: every fold and seed must start from new weights,
-# and a network that exists already may have learned from people that a fold tests. The function returns a module that
-# maps windows (B, channels, samples) to vectors (B, D).
+# %% [markdown]
+# `embench.make_encoder` takes a function, not a network, because every fold and seed must start from new weights. A
+# network that exists already may have learned from subjects that a fold tests. The function returns a module that maps
+# windows `(B, channels, samples)` to vectors `(B, D)`.
 
 # %%
 from torch import nn
@@ -42,8 +43,8 @@ result.to_pandas(method="model")[["metric", "primary_metric", "mean", "low", "hi
 print(result)
 
 # %% [markdown]
-# The record has the losses of every fold by epoch. Where that of validation people rises while that of training people
-# falls, as it does here, the network is trained for too long, or too large.
+# The record has the losses of every fold by epoch. If the validation loss rises while the training loss falls, as it
+# does here, the network is too large or trained for too long.
 
 # %%
 import pandas as pd

@@ -1,5 +1,5 @@
 """Which part of a test runs when: `make test` and `make test-all` run samples, and each long proof has a target of its
-own that runs the whole (docs/inside/testing.md)."""
+own that runs the whole (bench/testing.md)."""
 
 import hashlib
 import os
@@ -13,7 +13,7 @@ from embench.leaderboard.rows import hash_code
 WHOLE = "EMBENCH_WHOLE_PROOFS" in os.environ
 """Whether long proofs run whole; their targets in the Makefile set this."""
 
-proof = pytest.mark.skipif(not WHOLE, reason="a part of a long proof, see docs/inside/testing.md")
+proof = pytest.mark.skipif(not WHOLE, reason="a part of a long proof, see bench/testing.md")
 """Marks what only the whole proof runs."""
 
 

@@ -1,4 +1,4 @@
-"""`python -m bench.scaling plan`, `real`, `page`: the figures of `docs/inside/scaling.md`.
+"""`python -m bench.scaling plan`, `real`, `page`: the figures of `bench/scaling.md`.
 
 `plan` plans the grid and writes its stages, with seconds from what was run before, to `.embench/scaling`.
 `real` runs a small grid with 1 and 2 workers. `page` simulates both, and writes the page and its `scaling.json`.
@@ -24,7 +24,7 @@ from embench.planning.plan import make
 from embench.planning.request import Request
 from embench.runs import run as runner
 
-FIGURES, PAGE = ROOT / "docs" / "inside" / "scaling.json", ROOT / "docs" / "inside" / "scaling.md"
+FIGURES, PAGE = ROOT / "bench" / "scaling.json", ROOT / "bench" / "scaling.md"
 
 
 def run_small(data: Path, workers: int) -> dict[str, Any]:
@@ -54,7 +54,7 @@ def run_small(data: Path, workers: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench.scaling", description="Figures of docs/inside/scaling.md.")
+    parser = argparse.ArgumentParser(prog="python -m bench.scaling", description="Figures of bench/scaling.md.")
     parser.add_argument("step", choices=("plan", "real", "page"))
     parser.add_argument("--data", type=Path, help="folder of the real recordings; for plan and real")
     parser.add_argument(

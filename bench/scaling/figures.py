@@ -12,7 +12,7 @@ from bench.scaling import ROOT
 from bench.scaling.schedule import Parent, Schedule, Task, chains, simulate
 from bench.speed.machine import about
 
-SPEED = ROOT / "docs" / "inside" / "performance.json"
+SPEED = ROOT / "bench" / "performance.json"
 WORKERS = (1, 8, 64, 512)
 EPOCHS = 12
 """Events of a stage that trains: about as many epochs as the small recipes have."""

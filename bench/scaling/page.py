@@ -1,4 +1,4 @@
-"""The tables of `docs/inside/scaling.md`, made from `docs/inside/scaling.json`."""
+"""The tables of `bench/scaling.md`, made from `bench/scaling.json`."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
     python -m bench.speed [TOPIC ...]
 
-All topics together fill the table of `docs/inside/performance.md` and its `performance.json`; chosen ones go to
+All topics together fill the table of `bench/performance.md` and its `performance.json`; chosen ones go to
 `.embench/bench`. Ratios come from pairs measured in turns; figures are medians of the turns. A topic that fails stops
 no other, and the command then ends with 1.
 """
@@ -58,7 +58,7 @@ def main() -> int:
     if unknown := set(arguments.topics) - set(TOPICS):
         parser.error(f"no topic {', '.join(sorted(unknown))}; there are {', '.join(TOPICS)}")
     whole = not arguments.topics and not arguments.tiny
-    out = arguments.out or (ROOT / "docs" / "inside" if whole else ROOT / ".embench" / "bench")
+    out = arguments.out or (ROOT / "bench" if whole else ROOT / ".embench" / "bench")
     about, python = machine.about(), ROOT / ".venv-peer" / "bin" / "python"
     with Peer(python) as peer:
         about["peer"], missing = peer.told, peer.missing

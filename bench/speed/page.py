@@ -1,4 +1,4 @@
-"""The table of `docs/inside/performance.md`, made from the JSON of a measurement.
+"""The table of `bench/performance.md`, made from the JSON of a measurement.
 
 The page shows the rows that are compared with something, or have a bound; all rows of a topic that compares nothing.
 """

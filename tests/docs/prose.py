@@ -1,7 +1,8 @@
-"""Finds the forms that `vocabulary.yaml` bans in all text that the program and its plugins print, and in README.
+"""Finds the forms that `vocabulary.yaml` bans in what the program and its plugins print and in pages; measures pages.
 
 `python -m tests.docs.prose [FOLDER ..]` prints the number of texts with such a form in each folder, and the texts of
-the folders that are named.
+the folders that are named. Of a page, such as `docs/glossary.md`, or of a folder of pages, it also prints the number of
+words, the mean length of the sentences, and those that are too long.
 """
 
 from __future__ import annotations
@@ -29,6 +30,10 @@ OWN_WORDS = {"film's class", "1e6/GSR"}
 """Words of a dataset for its own stimuli and channels."""
 
 MIN_WORDS = 2
+LONG = 30
+"""Words of a sentence; few may have more."""
+GENERATED = {"combinations", "commands", "errors", "features", "included", "names", "records"}
+"""Pages of `docs/reference` that are made from code."""
 _CODE = re.compile(
     r"`[^`]*`|(?<!\w)--?[a-z][\w-]*|\$\w+|\b\w+_\w+\b|\S*/\S+\.\w+|https?://\S+"
     r"|\b[\w-]+\.(?:html|js|json|csv|yaml|md|py)\b|\b[a-z]+\d{4}[\w-]*"
@@ -202,24 +207,88 @@ def _of_commands(command: Any, name: str) -> Iterator[Text]:
         yield from _of_commands(found, f"{name} {below}")
 
 
+_FENCE = re.compile(r"^ *```.*?^ *```$|(?<=\n\n)(?: {4}(?! *[-*\d])[^\n]*\n)+", re.MULTILINE | re.DOTALL)
+_MADE = re.compile(r"<!-- (made by|table) .*?<!-- (?:\1 .*?: end|table: end) -->", re.DOTALL)
+"""What a command made on a page that is written by hand."""
+_BLOCK = re.compile(r"\n\s*\n|\n(?= *(?:[-*>|#]|\d+\.) )|\n(?=<)")
+_SENTENCE = re.compile(r"(?<=[.!?])[*_)\"]*\s+(?=[*_(\"\[]+\w|[A-Z0-9])")
+
+
 def _of_page(path: Path) -> Iterator[Text]:
-    """The paragraphs of a page, without its blocks of code."""
-    source = re.sub(
-        r"^```.*?^```$",
-        lambda m: "\n" * m[0].count("\n"),
-        path.read_text(encoding="utf-8"),
-        flags=re.MULTILINE | re.DOTALL,
-    )
+    """The paragraphs of a page, without its blocks of code and what is made on it."""
+    source = path.read_text(encoding="utf-8")
+    for blank in (_MADE, _FENCE):
+        source = blank.sub(lambda match: "\n" * match[0].count("\n"), source)
     source = re.sub(r"\]\([^)]*\)", "]", source)
-    line = 1
+    line, dataset = 1, path.parent.name in ("datasets", "boards")
     for part in source.split("\n\n"):
         if _is_prose(part):
-            yield Text(_place(path), line, part, own_words=part.startswith("|"))  # questions of datasets
+            yield Text(_place(path), line, part, own_words=dataset or part.startswith("|"))  # questions of datasets
         line += part.count("\n") + 2
+
+
+def documentation() -> list[Path]:
+    """The pages of `docs` that are written by hand."""
+    pages = sorted((ROOT / "docs").rglob("*.md"))
+    return [page for page in pages if page.parent.name != "reference" or page.stem not in GENERATED]
+
+
+def count_words(page: Path) -> int:
+    """Number of words of a page, code included, without what is made from code."""
+    return len(_MADE.sub("", page.read_text(encoding="utf-8")).split())
+
+
+def sentences(text: str) -> list[str]:
+    """The sentences of paragraphs and of items of lists, without headings, tables, code, and fragments of two words."""
+    text = re.sub(r"<!--.*?-->", "", _FENCE.sub("", _MADE.sub("", text)), flags=re.DOTALL)
+    text = re.sub(r"`[^`]*`", "X", re.sub(r"\]\([^)]*\)", "]", text))
+    blocks = (" ".join(block.split()) for block in _BLOCK.split(text))
+    bare = [re.sub(r"^(?:[-*>]|\d+\.) ", "", block) for block in blocks if block[:1] not in ("#", "|", "<")]
+    return [found for block in bare for found in _SENTENCE.split(block) if len(found.split()) > MIN_WORDS]
+
+
+class Measures(NamedTuple):
+    """What is limited of a page."""
+
+    words: int
+    mean: float
+    """Words of a sentence."""
+    long: float
+    """Proportion of sentences with more than `LONG` words."""
+    banned: tuple[str, ...]
+    """Banned forms that it says, once for each paragraph."""
+
+
+@cache
+def measure(page: Path) -> Measures:
+    """The measures of a page."""
+    lengths = [len(sentence.split()) for sentence in sentences(page.read_text(encoding="utf-8"))] or [0]
+    long = sum(length > LONG for length in lengths) / len(lengths)
+    banned = tuple(said for text in _of_page(page) for said, _ in text.banned)
+    return Measures(count_words(page), sum(lengths) / len(lengths), long, banned)
+
+
+def _print_pages(place: str) -> None:
+    """Prints the measures of the pages below a place, their long sentences and banned forms."""
+    for page in documentation():
+        if _place(page).startswith(place):
+            found = measure(page)
+            figures = (
+                f"{found.words:5} words, mean {found.mean:4.1f}, {found.long:5.1%} long, {len(found.banned):2} banned"
+            )
+            print(f"{figures}  {_place(page)}")
+            long = [each for each in sentences(page.read_text(encoding="utf-8")) if len(each.split()) > LONG]
+            print("".join(f"    {len(each.split())} words: {each}\n" for each in long), end="")
+            for text in _of_page(page):
+                print("".join(f"    line {text.line}: {said!r} -> {label}\n" for said, label in text.banned), end="")
 
 
 def main(wanted: list[str]) -> None:
     """Prints the counts, and the texts of some folders."""
+    if wanted and all(place.startswith("docs") for place in wanted):
+        for place in wanted:
+            _print_pages(place)
+        return
     found, total = counts(), Counter(text.folder for text in texts())
     for folder in sorted(total):
         print(f"{found[folder]:5} of {total[folder]:5}  {folder}")

@@ -12,7 +12,7 @@ from bench.speed.page import insert
 
 from .pages import ROOT
 
-PAGE, FIGURES = ROOT / "docs" / "inside" / "performance.md", ROOT / "docs" / "inside" / "performance.json"
+PAGE, FIGURES = ROOT / "bench" / "performance.md", ROOT / "bench" / "performance.json"
 
 
 def test_the_page_shows_the_figures_of_the_file():

@@ -9,7 +9,7 @@ from bench.scaling.schedule import Parent, Task, chains, simulate
 
 from .pages import ROOT
 
-PAGE, FIGURES = ROOT / "docs" / "inside" / "scaling.md", ROOT / "docs" / "inside" / "scaling.json"
+PAGE, FIGURES = ROOT / "bench" / "scaling.md", ROOT / "bench" / "scaling.json"
 CHAIN = {"a": Task(3.0), "b": Task(4.0, ("a",)), "c": Task(5.0, ("b",))}
 APART = {str(i): Task(2.0) for i in range(10)}
 DIAMOND = {"a": Task(1.0), "b": Task(2.0, ("a",)), "c": Task(5.0, ("a",)), "d": Task(1.0, ("b", "c"))}
