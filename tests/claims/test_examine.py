@@ -120,7 +120,7 @@ def test_what_is_missing_is_named_and_the_other_claims_go_on(bring):
     done = bring(A1=CLAIM, A2=lost, A3=unknown, A4=never)("--protocols", "fixed")
     assert done.code == 6
     assert "A1: The heart says more than the skin." in done.out
-    assert "auroc_within" in done.out
+    assert "Within-subject AUROC" in done.out
     assert "missing: wesad" in done.out
     assert "embench data synthesize wesad" in done.out
     assert "no encoder has the name `video_of_tomorrow`" in done.out
