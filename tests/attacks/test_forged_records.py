@@ -24,7 +24,7 @@ from embench.records.predictions import Labels, Predictions
 from ..sample import WHOLE
 
 CODE = "import pathlib\npathlib.Path(__file__).with_name('RAN').touch()\nclass X: pass\n"
-REAL = Path(__file__).parents[2] / "leaderboards/stress_predict/subject-independent-v4/handcrafted-forest-8f510edbe1"
+REAL = Path(__file__).parents[2] / "leaderboards/stress_predict/subject-independent-v4/handcrafted-forest-0117c509e8"
 MORE = """
 pretraining: [{dataset: embench_plugins/wesad, licence: free}]
 initial_weights: {manifest: {seen: [{dataset: embench_plugins/wesad}]}}

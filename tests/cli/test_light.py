@@ -23,7 +23,7 @@ ROOMS = ["records", "statistics", "leaderboard", "report", "site"]
 BOARDS = Path(__file__).parents[2] / "leaderboards"
 ENTRIES = [
     str(BOARDS / "stress_predict" / "subject-independent-v4" / name)
-    for name in ("handcrafted-svm-5c30c425e7", "handcrafted-svm-98668a9539")
+    for name in ("handcrafted-svm-d535a9be1d", "handcrafted-svm-8ca7c7b5c8")
 ]
 
 WITHOUT = f"""

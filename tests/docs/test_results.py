@@ -11,8 +11,8 @@ from embench.statistics.form import lines
 from .pages import ROOT, blocks
 
 BOARDS = ROOT / "leaderboards"
-SVM = BOARDS / "stress_predict" / "subject-independent-v4" / "handcrafted-svm-5c30c425e7"
-EEGMAT = BOARDS / "eegmat" / "subject-independent-v4" / "amigos_features-naive_bayes-af7d72e344"
+SVM = BOARDS / "stress_predict" / "subject-independent-v4" / "handcrafted-svm-d535a9be1d"
+EEGMAT = BOARDS / "eegmat" / "subject-independent-v4" / "amigos_features-naive_bayes-5c3f69e2bd"
 RESULT = ROOT / "docs" / "guide" / "result.md"
 
 

@@ -17,7 +17,7 @@ from ..tiny.running import command
 
 PUBLISHED = Path(__file__).parents[2] / "leaderboards" / "eegmat"
 BOARD = PUBLISHED / "subject-independent-v4"
-ROW, SCRATCH, FEATURES = "cnn_tf-single-cda6a37635", "cnn_tf-single-c7891be35e", "handcrafted-logreg-4e89041079"
+ROW, SCRATCH, FEATURES = "cnn_tf-single-0e70c3bbdf", "cnn_tf-single-d080ecd6dc", "handcrafted-logreg-30bf3c961a"
 NAME = "CNN-Transformer; one network; pretrained by masked-value pretraining"
 UNBESIDE = "cnn_tf-single-7a9b25d2f6"
 """Pretrained on EEG, where the others read the ECG."""

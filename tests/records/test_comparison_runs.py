@@ -11,7 +11,7 @@ from embench.records.pretraining_comparison import make_reference_keys, match_re
 from embench.records.record import read_manifest
 
 BOARD = Path(__file__).parents[2] / "leaderboards" / "eegmat" / "subject-independent-v4"
-ROW, SCRATCH, FEATURES = "cnn_tf-single-cda6a37635", "cnn_tf-single-c7891be35e", "handcrafted-logreg-4e89041079"
+ROW, SCRATCH, FEATURES = "cnn_tf-single-0e70c3bbdf", "cnn_tf-single-d080ecd6dc", "handcrafted-logreg-30bf3c961a"
 
 
 def published(name):

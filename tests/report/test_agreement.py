@@ -32,12 +32,12 @@ from ..published import PUBLISHED, link_entries
 from ..tiny import scored
 
 ENTRIES = {
-    "time-matched": "stress_predict/subject-independent-v4/handcrafted-svm-5c30c425e7",
-    "trained elsewhere": "stress_predict/subject-independent-v4/handcrafted-forest-8f510edbe1",
-    "tasks": "wearable_stress/subject-independent-v4/handcrafted-boosting-08f00de9a6",
-    "ratings": "wearable_stress/subject-independent-v4/handcrafted-boosting-0e759c8345",
-    "cannot be told": "eegmat/subject-independent-v4/handcrafted-svm-16a5cf6092",
-    "labels withheld": "hku956/subject-independent-v4/handcrafted-boosting-f4af5b570b",
+    "time-matched": "stress_predict/subject-independent-v4/handcrafted-svm-d535a9be1d",
+    "trained elsewhere": "stress_predict/subject-independent-v4/handcrafted-forest-0117c509e8",
+    "tasks": "wearable_stress/subject-independent-v4/handcrafted-boosting-8e326b138b",
+    "ratings": "wearable_stress/subject-independent-v4/handcrafted-boosting-e6894e7056",
+    "cannot be told": "eegmat/subject-independent-v4/handcrafted-svm-50a3987de6",
+    "labels withheld": "hku956/subject-independent-v4/handcrafted-boosting-41132ac825",
 }
 """What is special about a published entry -> its place."""
 QUICK = ("time-matched", "cannot be told")

@@ -355,7 +355,7 @@ _EXAMPLES = """
 embench run --dataset amigos --encoder cnn_tf --fusion cross_attn --recipe quick --dry-run
 embench run --dataset stress_predict --encoder handcrafted --fusion logreg --modalities eda --seeds 0
 embench run --dataset deap --encoder eeg=tcn --encoder eda=cnn_tf --fusion late --set encoder.lr=1e-4
-embench run --from leaderboards/stress_predict/subject-independent-v4/unet_se-single-5a285baaad
+embench run --from leaderboards/stress_predict/subject-independent-v4/unet_se-single-b0b0eeb59b
 embench grid --dataset deap --encoder tcn --encoder cnn_tf --modalities eda --recipe quick
 embench grid status runs
 embench tune --dataset wesad --encoder tcn --modalities eda --search encoder.lr=log:1e-4..1e-2 --trials 30
