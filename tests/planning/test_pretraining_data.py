@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from embench.audits import audit_run
 from embench.engine.assemble import assemble
 from embench.engine.rows import StoreSource, build_grid
-from embench.errors import UsageError
+from embench.errors import DataError, UsageError
 from embench.planning import weights
 from embench_plugins import pretrained
 
@@ -171,3 +171,12 @@ def test_a_run_from_a_commit_on_the_hub_says_whose_weights_they_are_and_which_li
     assert "encoder.build.accepts=CC-BY-NC-4.0" in run["recipe"]["settings"]
     assert run["pretraining_overlap"] == "none"
     assert run["config"]["parts"]["encoder[ecg]"]["assets"].keys() == {"model.safetensors"}
+
+
+def test_recordings_shorter_than_a_window_are_refused_before_anything_is_trained(bench):
+    with pytest.raises(DataError, match="no recording is long enough for one window to pretrain on"):
+        bench.plan(
+            modalities="ecg",
+            pretrainers=("masked_value",),
+            settings=("encoder.view.kind=context", "encoder.view.length_s=60"),
+        )

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 import torch
@@ -505,6 +505,22 @@ def window_grids(stage: Stage[PretrainParams]) -> list[tuple[Grid, np.ndarray]]:
     return found
 
 
+def require_windows(stage: Stage[PretrainParams]) -> None:
+    """Do nothing if the segments of a stage that pretrains without labels hold at least 2 training windows; else raise
+    DataError."""
+    if sum(np.count_nonzero(role == 0) for _, role in window_grids(stage)) < 2:
+        _refuse_windows(stage)
+
+
+def _refuse_windows(stage: Stage[PretrainParams]) -> NoReturn:
+    """Raise the DataError of a stage whose recordings give fewer than 2 windows."""
+    raise DataError(
+        "no recording is long enough for one window to pretrain on",
+        where=stage.title,
+        expected="recordings as long as the encoder's window, or a recipe with a shorter `view`",
+    )
+
+
 def _load_windows(stage: Stage[PretrainParams]) -> tuple[Data, dict[str, InputSpec], np.ndarray, np.ndarray]:
     """Return unlabelled data in windows, their specs, and positions of training rows (k,) and validation rows (v,)."""
     params, windows, memory = stage.params, window_grids(stage), stage.places.get("memory_bytes")
@@ -526,7 +542,7 @@ def _load_windows(stage: Stage[PretrainParams]) -> tuple[Data, dict[str, InputSp
     present = data.present.any(1)
     train, val = np.flatnonzero(present & (role == 0)), np.flatnonzero(present & (role == 1))
     if len(train) < 2:
-        raise DataError("no recording is long enough for one window to pretrain on", where=stage.title)
+        _refuse_windows(stage)
     return data, with_stats(specs, params.modalities, data, train), train, val
 
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from embench.data.cohort import Cohort, FewLabels, units_of_subjects
-from embench.engine import network
+from embench.engine import fits, network
 from embench.engine.predict import GIVEN, LEARNED, TRIAL_GIVEN, TRIAL_SCORED
 from embench.engine.rows import GIVEN_BY_TESTED, GIVEN_IN_TRAINING
 from embench.engine.stage import (
@@ -528,6 +528,8 @@ class Builder:
             # A step of the whole model continues all earlier ones, a modality's step those of the modality.
             before = {r: s for r, s in last.items() if step.modality is None or r in ("pretrained", role)}
             stage = self._make_pretrain_stage(step, seed, fold, sides, before)
+            if "y" not in stage.task:
+                fits.require_windows(stage)
             self.graph.add(stage)
             last = {role: stage} if step.modality is None else {**last, role: stage}
         return get_stage_ids(last)

@@ -11,6 +11,7 @@ from embench import registry
 from embench.data.cohort import Cohort, card_for_protocol, choose_targets
 from embench.data.find import Source, find_source
 from embench.engine import device as machine
+from embench.engine import fits
 from embench.engine.assemble import list_sources
 from embench.engine.device import resolve_device
 from embench.engine.stage import Folder, PretrainParams, Stage
@@ -130,6 +131,9 @@ def plan_pretraining(request: Request, seed: int = 0) -> PretrainingPlan:
     places = {**locate_data(*sources), "gpu": machine.gpu_in_use(method.device)}
     setting = Setting(protocol, method.device, THREADS, places=places)
     stages = {step.modality: make_external_stage(method, step, sources, setting, seed, {}) for step in steps}
+    for stage in stages.values():
+        if "y" not in stage.task:
+            fits.require_windows(stage)
     return PretrainingPlan(request, protocol, method, data, sources, seed, method.device, stages)
 
 
