@@ -25,10 +25,13 @@ def test_one_command_runs_a_pretrained_row_and_its_comparison_runs(bench, embenc
     row, frozen, scratch, features = (run["run"] for run in document["runs"])
     (found,) = document["pretraining_comparison"]
     assert (found["run"], found["epochs_at_most"]) == (row, 2)
-    assert [(each["kind"], each["run"]) for each in found["gaps"]] == [
+    assert [(each["kind"], each["run"]) for each in found["differences"]] == [
         ("random_frozen", frozen), ("scratch", scratch), ("features", features),
     ]  # fmt: skip
-    assert all(each["gap"]["low"] <= each["gap"]["mean"] <= each["gap"]["high"] for each in found["gaps"])
+    assert all(
+        each["difference"]["low"] <= each["difference"]["mean"] <= each["difference"]["high"]
+        for each in found["differences"]
+    )
     folders = [bench.runs / "Tiny" / id_ for id_ in (row, frozen, scratch, features)]
     assert read_manifest(folders[1]).config["parts"]["encoder[ecg]"]["frozen"]
     again = embench(*line)
@@ -48,14 +51,14 @@ def test_one_command_runs_a_pretrained_row_and_its_comparison_runs(bench, embenc
     assert [result.id for result in board.results] == [row, frozen, scratch, features]
     (compared_there,) = board.pretraining_comparisons.values()
     assert [(gain.run, gain.difference.mean) for gain in compared_there.gains] == [
-        (each["run"], each["gap"]["mean"]) for each in found["gaps"]
+        (each["run"], each["difference"]["mean"]) for each in found["differences"]
     ]
     assert "over the same from scratch" in repr(board)
     # A run that is trained less is not compared, and neither is another method.
     less = embench(*bench.line(*SHORT[:-1], "encoder.epochs=1", "--json"))
     other = bench.runs / "Tiny" / json.loads(less.out)["run"]
     compared = json.loads(embench("compare", folders[0], folders[2], other, "--json").out)
-    assert [each["run"] for each in compared["pretraining_comparison"][0]["gaps"]] == [scratch]
+    assert [each["run"] for each in compared["pretraining_comparison"][0]["differences"]] == [scratch]
     assert "its comparison runs" not in embench("compare", folders[0], other).out
 
     page = embench("report", folders[0], "--out", tmp_path / "page.html", "--data-root", bench.data, "--trust-code")

@@ -205,7 +205,7 @@ def test_a_network_of_faces_stands_beside_its_comparison_runs(made, runs, embenc
         )
         assert done.code == 0, done.err
         (found,) = json.loads(done.out)["pretraining_comparison"]
-        compared[pretrained] = [(each["kind"], each["method"], each["run"]) for each in found["gaps"]]
+        compared[pretrained] = [(each["kind"], each["method"], each["run"]) for each in found["differences"]]
     one, other = compared.values()
     assert one == other  # they are those of the network, whatever it started from
     assert [(kind, method) for kind, method, _ in one] == [

@@ -82,10 +82,16 @@ def command(line: str, indent: str = "  ") -> None:
 
 
 def fold_command(line: str, width: int) -> str:
-    """Fold a command into lines that end with a backslash. No word is split, so lines may exceed `width`."""
+    """Fold a command into lines that end with a backslash. No word is split, and an option stays with its value, so
+    lines may exceed `width`."""
     if len(line) <= width:
         return line
-    return " \\\n".join(_wrap(line, width - 2, "    "))
+    together = _WORD.sub(lambda word: word[0].replace(" ", "\0"), line)
+    return " \\\n".join(_wrap(together, width - 2, "    ")).replace("\0", " ")
+
+
+_WORD = re.compile(r"(?:(?<!\S)--[\w-]+ (?!-))?(?:'[^']*'|[^\s'])+")
+"""A word of a command, with the option whose value it is."""
 
 
 def line_width() -> int:

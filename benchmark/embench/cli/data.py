@@ -441,9 +441,9 @@ def synthesize(
 
 @data_app.command()
 def new(folder: Annotated[Path, Argument(metavar="FOLDER", help="Folder of your own recordings.")]) -> None:
-    """Write a first dataset.yaml for your own recordings: what was found, and TODO where a person has to decide.
+    """Write a first dataset.yaml for your own recordings, with what the files tell, and TODO where you have to decide.
 
-    On a terminal it asks what only a person knows.
+    On a terminal, it asks for what the files do not tell.
     """
     from embench.data.find import make_first_description, write_description
 

@@ -460,8 +460,8 @@ def submit(
 ) -> None:
     """Write the entries of runs for a pull request; audit those that were not audited, and verify what is written.
 
-    Of your own data, it first lists what an entry contains, and asks for consent and an approval. Of a folder that
-    `embench baselines` wrote, the entries that are refused hold up no other; exit with 1 if there is one.
+    For your own data, it first lists what an entry contains, and asks for consent and an ethics approval. In a folder
+    of `embench baselines`, a refused entry does not stop the others; the exit code is 1 then.
     """
     from embench.sets.folder import SET_FILE
 
@@ -617,8 +617,8 @@ def reproduce(
 ) -> None:
     """Run the request of entries again and compare; write an attestation of each that is reproduced.
 
-    A spot check is attested if its folds follow from the nonce that `embench leaderboard reveal-nonce` revealed for the
-    entry. Of several entries, those that you attested before are passed over, and the others go on after a failure.
+    Entries that you attested before are skipped, and a failure does not stop the others. A spot check is attested only
+    with the nonce that `embench leaderboard reveal-nonce` revealed for the entry, which decides the folds.
     """
     from embench.leaderboard.entries import attest, check_name, is_attested_by
     from embench.leaderboard.pull_request import find_entry_folders, get_entry_name
@@ -685,9 +685,9 @@ def reveal(
         bool, Option("--commit", help="Begin: draw a secret, print it, and write what commits to it.")
     ] = False,
 ) -> None:
-    """Reveal the nonce of new entries, which decides what a spot check of them runs; for maintainers.
+    """Reveal the nonce, a random value, that decides which folds a spot check of new entries runs; for maintainers.
 
-    It follows from the secret in $EMBENCH_NONCE_SECRET, to which the leaderboards are committed.
+    It is computed from the secret in $EMBENCH_NONCE_SECRET. The leaderboards hold a hash that commits to the secret.
     """
     from embench.leaderboard.entries import hash_entry, list_entry_folders
     from embench.leaderboard.nonces import commit_nonces, reveal_nonce

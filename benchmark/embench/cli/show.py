@@ -253,7 +253,7 @@ def _with_options(cells: Mapping[str, str], options: Mapping[str, str]) -> dict[
 
 
 # `--pretraining-comparison` of `embench run` and `embench grid`: pretrained runs and their comparison runs (the same
-# network trained from scratch, and handcrafted features), as one grid, and the gaps between the scores.
+# network trained from scratch, and handcrafted features), as one grid, and the differences between the scores.
 
 
 def run_with_comparison(
@@ -264,7 +264,7 @@ def run_with_comparison(
     dry_run: bool = False,
     as_json: bool = False,
 ) -> None:
-    """Run pretrained methods and their comparison runs, and print the gaps; with `dry_run`, print the plans only.
+    """Run pretrained methods and their comparison runs, and print the differences; with `dry_run`, print the plans only.
 
     Raises:
         UsageError: no request is pretrained.
@@ -332,7 +332,7 @@ def show_gains(gains: Sequence[RecordGains], records: Sequence[Record], metric: 
             TableColumn("row", lambda row: row[0]),
             TableColumn("method", lambda row: row[1]),
             TableColumn(name, lambda row: format_score(row[2])),
-            TableColumn("gap", lambda row: row[3]),
+            TableColumn("difference", lambda row: row[3]),
             TableColumn("run", lambda row: row[4].rpartition("-")[2]),
         ]
         show_table(rows, columns, title=f"target {target}: {record.run['id']} and its comparison runs")
@@ -341,11 +341,11 @@ def show_gains(gains: Sequence[RecordGains], records: Sequence[Record], metric: 
         elif comparison.epochs:
             console.wrapped(
                 f"Networks were trained for at most {comparison.epochs} epochs and stopped before the validation loss "
-                "converged. A gap may come from an undertrained head."
+                "converged. A difference may come from an undertrained head."
             )
     if gains:
         console.wrapped(
-            "gap: score of the pretrained network minus the score of the comparison run, paired, with a 95 % interval."
+            "difference: score of the pretrained network minus the score of the comparison run, paired, with a 95 % interval."
         )
         console.echo()
 
@@ -356,12 +356,12 @@ def gains_as_json(record: Record, target: str, comparison: PretrainingGains) -> 
         "run": record.run["id"],
         "target": target,
         "epochs_at_most": comparison.epochs,
-        "gaps": [
+        "differences": [
             {
                 "kind": gain.kind,
                 "method": gain.name,
                 "run": gain.run,
-                "gap": gain.difference and gain.difference.to_dict(),
+                "difference": gain.difference and gain.difference.to_dict(),
                 "why": gain.why,
             }
             for gain in comparison.gains
