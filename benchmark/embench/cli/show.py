@@ -264,7 +264,7 @@ def run_with_comparison(
     dry_run: bool = False,
     as_json: bool = False,
 ) -> None:
-    """Run pretrained methods and their comparison runs, and print the differences; with `dry_run`, print the plans only.
+    """Run pretrained methods and their comparison runs, and print the differences; with `dry_run`, only plans.
 
     Raises:
         UsageError: no request is pretrained.
@@ -344,9 +344,7 @@ def show_gains(gains: Sequence[RecordGains], records: Sequence[Record], metric: 
                 "converged. A difference may come from an undertrained head."
             )
     if gains:
-        console.wrapped(
-            "difference: score of the pretrained network minus the score of the comparison run, paired, with a 95 % interval."
-        )
+        console.wrapped("difference: pretrained network minus comparison run, paired, with a 95 % interval.")
         console.echo()
 
 
