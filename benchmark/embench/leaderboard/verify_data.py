@@ -295,13 +295,11 @@ def compare_controls(run: Manifest, record: Record, cohort: Cohort, trained: Tra
     Args:
         trained: see `Trained`.
     """
-    by_method = (MODEL, UNPREDICTED, *MADE_BY_METHOD)
-    recorded = record.predictions.take(~np.isin(record.predictions["method"], by_method))
+    rows = record.predictions
+    by_method = [rows.rows_with(method=name) for name in (MODEL, UNPREDICTED, *MADE_BY_METHOD)]
+    recorded = rows.take(~np.any(by_method, axis=0))
     fitted = _refit_once(run, record, cohort, trained)
-    names = {name: None for part in (recorded, fitted) for name in part.texts("method").names.tolist()}
-    wrong = [
-        name for name in names if not _are_equal(_select_model_rows(recorded, name), _select_model_rows(fitted, name))
-    ]
+    wrong = cached_call((_list_different, recorded.content(), fitted), lambda: _list_different(recorded, fitted))
     if not wrong:
         return []
     if not _is_reproducible(run):
@@ -309,6 +307,14 @@ def compare_controls(run: Manifest, record: Record, cohort: Cohort, trained: Tra
         again = recompute(replace(record, predictions=whole))
         wrong = [name for name in wrong if _scores_differ(record.scores["confound_only"], again["confound_only"], name)]
     return [f"confound_only: {name} is not what the data and the folds give" for name in wrong]
+
+
+def _list_different(recorded: Predictions, fitted: Predictions) -> list[str]:
+    """Return the names of the methods whose rows differ between two tables."""
+    names = {name: None for part in (recorded, fitted) for name in part.texts("method").names.tolist()}
+    return [
+        name for name in names if not _are_equal(_select_model_rows(recorded, name), _select_model_rows(fitted, name))
+    ]
 
 
 def _list_training_units(run: Manifest, cohort: Cohort) -> Trained:

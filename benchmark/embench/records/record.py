@@ -248,17 +248,12 @@ def split_predictions(predictions: Predictions) -> tuple[str, dict[str, np.ndarr
         and len(set(_get_row_keys(model))) < len(model)
     ):
         raise DataError("the model predicts a unit twice", where="predictions")
-    fixed = {name: column for name, column in model.table.stored.items() if name in _ROW}
-    content = tuple(digest(part) for column in fixed.values() for part in _get_arrays(column))
-    return cached_call((split_predictions, content), lambda: _format_rows(model)), own_numbers, confound_only
+    text = cached_call((_format_rows, model.content(*_ROW)), lambda: _format_rows(model))
+    return text, own_numbers, confound_only
 
 
 def _format_rows(model: Predictions) -> str:
     return format_columns({**{name: model[name] for name in _ROW}, "method": np.full(len(model), MODEL)})
-
-
-def _get_arrays(column: TextColumn | np.ndarray) -> list[np.ndarray]:
-    return [column.names, column.code] if isinstance(column, TextColumn) else [column]
 
 
 def _get_codes(predictions: Predictions, *names: str) -> list[np.ndarray]:

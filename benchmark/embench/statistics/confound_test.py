@@ -15,7 +15,7 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
 from embench.data.cohort import Cohort
-from embench.files import digest, sha256, snapshot
+from embench.files import cached_call, digest, sha256, snapshot
 from embench.interfaces.metric import Undefined
 from embench.interfaces.ranking import mean_ignoring_nan
 from embench.interfaces.units import Target, Units
@@ -210,12 +210,29 @@ class LabelledUnits:
             }
         return Joined(seeds)
 
+    @cached_property
+    def coded_subjects(self) -> tuple[np.ndarray, np.ndarray]:
+        """The sorted names of subjects (P,), and the position of each unit's subject among them (n,)."""
+        names, code = np.unique(self.subject, return_inverse=True)
+        return names, code
+
+    @cached_property
+    def _without_score(self) -> dict[tuple[int, bytes], Units]:
+        """(Fold, positions) -> these units, as far as they were needed. Their scores are 0."""
+        return {}
+
     def _units(self, rows: np.ndarray, values: np.ndarray, fold: int) -> Units:
         score = values[rows] if self.target.traits.has_score_per_class else values[rows, 0]
+        key = fold, rows.tobytes()
+        if key not in self._without_score:
+            self._without_score[key] = self._select_units(rows, fold)
+        return self._without_score[key].with_score(score)
+
+    def _select_units(self, rows: np.ndarray, fold: int) -> Units:
         return Units(
             kind=self.target.kind,
             y_true=self.y[rows],
-            score=score,
+            score=np.zeros(len(rows)),
             decision=np.zeros(len(rows)),
             subject=self.subject[rows],
             stimulus=self.stimulus[rows],
@@ -356,11 +373,15 @@ def _residual_products(scores: Mapping[int, np.ndarray], labels: Mapping[int, np
 
 def _subject_means(products: np.ndarray, tested: LabelledUnits, jackknife: Jackknife) -> np.ndarray:
     """Return (S, P) means of `products` (S, n) over each subject's units, NaN for a subject without units."""
+    subjects, code = tested.coded_subjects
+    known, width = np.isfinite(products), len(subjects)
     by_subject = np.full((len(products), len(jackknife.subjects)), np.nan)
-    for p, name in enumerate(jackknife.subjects.tolist()):
-        of_subject = products[:, tested.subject == name]
-        known = np.isfinite(of_subject).any(1)
-        by_subject[known, p] = np.nanmean(of_subject[known], axis=1)
+    order = np.argsort(jackknife.subjects)
+    place = order[np.searchsorted(jackknife.subjects, subjects, sorter=order) % len(order)]
+    for row, values, finite in zip(by_subject, products, known, strict=True):
+        number = np.bincount(code[finite], minlength=width)
+        some = (number > 0) & (jackknife.subjects[place] == subjects)
+        row[place[some]] = (np.bincount(code[finite], values[finite], width) / np.maximum(number, 1))[some]
     return by_subject
 
 
@@ -574,7 +595,7 @@ def _analyse_large_study(
     if isinstance(studies, Undefined):
         return studies
     units = np.array(cohort.eligible)
-    tested = tested_units(cohort, target, units)
+    tested = cached_call((tested_units, cohort, target.name), lambda: tested_units(cohort, target, units))
     with_missing = {seed: of_seed[units] for seed, of_seed in values.items()}
     by_seed = {seed: np.where(np.isfinite(of_seed), of_seed, np.nan) for seed, of_seed in with_missing.items()}
     parts = {seed: study.parts for seed, study in studies.items()}
