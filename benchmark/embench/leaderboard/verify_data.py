@@ -16,7 +16,7 @@ from embench.data.cohort import Cohort, FewLabels, card_for_protocol, compute_co
 from embench.data.find import Source, find_source
 from embench.data.pseudonyms import KEY_FILE
 from embench.errors import DataError, UsageError
-from embench.files import cached, cached_call
+from embench.files import cached, cached_call, digest
 from embench.interfaces.metric import Undefined
 from embench.leaderboard.rows import (
     CONTROL_LIBRARIES,
@@ -228,13 +228,23 @@ _MOST_PARTITIONS = 10
 
 def _reuse_blocks(study: Study, begin: Begin) -> ConfoundBlocks:
     """Return the confounds of a study. Within a snapshot, entries with the same units, labels and folds share them."""
-    blocks = cached_call(("blocks", study.fitted.content), lambda: make_confound_blocks(study, begin).blocks)
+    models = _hash_study(study.fitted)
+    blocks = cached_call(("blocks", models), lambda: make_confound_blocks(study, begin).blocks)
     known: dict[str, ConfoundBlocks] = cached_call((_reuse_blocks,), dict)
-    if study.content not in known:
+    content = digest([models, _hash_study(study)])
+    if content not in known:
         if len(known) == _MOST_PARTITIONS:
             del known[next(iter(known))]
-        known[study.content] = ConfoundBlocks(blocks, study.parts)
-    return known[study.content]
+        known[content] = ConfoundBlocks(blocks, study.parts)
+    return known[content]
+
+
+@cached
+def _hash_study(study: Study) -> str:
+    """Return a digest of the data, units, labels and folds of a study."""
+    folds = [[digest(train), digest(test)] for train, test in study.parts]
+    about = [study.cohort.store.key, study.observed.about(""), repr(study.target), study.seed]
+    return digest([*about, digest(study.y), folds])
 
 
 @cached

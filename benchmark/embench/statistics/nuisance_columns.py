@@ -325,12 +325,6 @@ class Study:
         """Return True if the array of this name is in the cache."""
         return is_cached(self.cohort.store, self._about(name))
 
-    @cached_property
-    def content(self) -> str:
-        """Digest of the units with their labels and folds, and of those in which the models are fitted."""
-        store = self.cohort.store
-        return digest([store.key, str(store.path), self._about(""), self.models.content if self.models else ""])
-
     def _about(self, name: str) -> list[object]:
         folds = [[digest(train), digest(test)] for train, test in self.parts]
         return [*self.observed.about(name), repr(self.target), self.seed, digest(self.y), folds]
