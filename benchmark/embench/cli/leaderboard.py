@@ -538,7 +538,7 @@ def verify_entry(
     if previous is not None and not previous.is_dir():
         raise UsageError(f"{previous} is not a folder", where="--previous", expected="a folder of leaderboards")
     checks: list[EntryCheck] = []
-    with snapshot(), Steps("entries", "verified") as steps:
+    with snapshot(), Steps("entries", "checked") as steps:
         for path in paths:
             checks += check_boards(path, data_root, previous, steps)
     failed = select_failures(checks)

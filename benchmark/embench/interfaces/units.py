@@ -239,6 +239,12 @@ class Units:
         names, code = np.unique(self.subject, return_inverse=True)
         return names, code
 
+    def with_score(self, score: np.ndarray) -> Units:
+        """Return the same units with other scores (n,) or (n, K)."""
+        units = replace(self, score=score)
+        units.__dict__["subjects"] = self.subjects  # not found again, as texts are slow to sort
+        return units
+
     def join(self, *others: Units) -> Units:
         """Return these units followed by those of `others`, for the same target."""
         columns: dict[str, Any] = {

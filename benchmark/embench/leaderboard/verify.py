@@ -82,14 +82,19 @@ def find_missed_units(record: Record, labels: Labels) -> dict[str, set[str]]:
     for row in record.folds:
         if row["role"] == "test":
             tested[str(row["subject"])].add(int(row["seed"]))
-    rows = record.predictions.own
-    answered = set(zip(rows["target"].tolist(), rows["seed"].tolist(), rows["unit"].tolist(), strict=True))
+    rows, seeds_of = record.predictions.own, {seed: 1 << i for i, seed in enumerate(set().union(*tested.values()))}
+    needed = {subject: sum(map(seeds_of.__getitem__, seeds)) for subject, seeds in tested.items()}
+    answered = dict[tuple[str, str], int]()  # (target, unit) -> the bits of the seeds in which it is answered
+    for target, seed in rows.distinct("target", "seed"):
+        units = rows.take(rows.rows_with(target=target) & (rows["seed"] == seed)).texts("unit").names
+        for unit in units.tolist():
+            answered[target, unit] = answered.get((target, unit), 0) | seeds_of.get(seed, 0)
     missed: defaultdict[str, set[str]] = defaultdict(set)
     known = np.flatnonzero(np.isfinite(labels["label"]))
     columns = (labels[name][known].tolist() for name in ("target", "seed", "subject", "unit"))
     for target, seed, subject, unit in zip(*columns, strict=True):
-        seeds = tested[subject] if seed == ANY_SEED else tested[subject] & {seed}
-        if any((target, each, unit) not in answered for each in seeds):
+        seeds = needed.get(subject, 0) & (-1 if seed == ANY_SEED else seeds_of.get(seed, 0))
+        if seeds & ~answered.get((target, unit), 0):
             missed[target].add(unit)
     return missed
 
@@ -112,10 +117,11 @@ def _compute_coverage(record: Record, labels: Labels) -> dict[str, float]:
     labelled = {(target, unit, seed) for target, seed, unit in names}
     for target in record.run["targets"]:
         model, missing = (rows.take(rows.rows_with(method=name, target=target)) for name in (MODEL, UNPREDICTED))
-        units = zip(model["unit"].tolist(), model["seed"].tolist(), strict=True)
-        answered = sum(
-            not labelled.isdisjoint({(target, unit, seed), (target, unit, ANY_SEED)}) for unit, seed in units
-        )
+        units = model.texts("unit")
+        answered = 0
+        for seed in np.unique(model["seed"]).tolist():
+            has_label = [bool({(target, unit, seed), (target, unit, ANY_SEED)} & labelled) for unit in units.names]
+            answered += int(np.array(has_label, bool)[units.code[model["seed"] == seed]].sum())
         if answered or len(missing):
             found[target] = answered / (answered + len(missing))
     return found
@@ -149,7 +155,10 @@ def recompute(record: Record, cohort: Cohort | None = None) -> Scores:
             "targets": recorded_targets(record),
             "design": run.cohort.design or "free",
             "groups": record.groups,
-            "unit_length_s": {t: unit_length(predictions["unit"][predictions["target"] == t]) for t in run.targets},
+            "unit_length_s": {
+                t: unit_length(predictions.take(predictions.rows_with(target=t)).texts("unit").names)
+                for t in run.targets
+            },
             "sessions": record.sessions,
         }
     reasons = _list_recorded_reasons(record)

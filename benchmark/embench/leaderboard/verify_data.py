@@ -16,7 +16,7 @@ from embench.data.cohort import Cohort, FewLabels, card_for_protocol, compute_co
 from embench.data.find import Source, find_source
 from embench.data.pseudonyms import KEY_FILE
 from embench.errors import DataError, UsageError
-from embench.files import cached_call
+from embench.files import cached, cached_call, digest
 from embench.interfaces.metric import Undefined
 from embench.leaderboard.rows import (
     CONTROL_LIBRARIES,
@@ -40,7 +40,15 @@ from embench.records.record import RUN_FILE, Record, is_own, read_manifest, read
 from embench.records.scores import NUISANCES_DIFFER, TOLERANCE, differences
 from embench.registry import find_releases
 from embench.statistics import evaluation
-from embench.statistics.confound_test import Studies, make_studies, run_confound_test, scores_by_seed
+from embench.statistics.confound_test import (
+    Begin,
+    ConfoundBlocks,
+    Studies,
+    make_confound_blocks,
+    make_studies,
+    run_confound_test,
+    scores_by_seed,
+)
 from embench.statistics.evaluation import (
     FoldConfounds,
     FoldPredictions,
@@ -48,6 +56,7 @@ from embench.statistics.evaluation import (
     find_miscounted_units,
     record_folds,
 )
+from embench.statistics.nuisance_columns import Study
 from embench.statistics.scores import COMPARED
 from embench.system import installed_version
 
@@ -113,7 +122,12 @@ def find_wrong_labels(folder: Path, run: Manifest, record: Record, cohort: Cohor
 
 
 def _compute_labels(run: Manifest, cohort: Cohort) -> Labels:
-    """Return the labels of a run's targets, computed from the data of the cohort."""
+    """Return the labels of a run's targets, computed from the data of the cohort, once within a snapshot."""
+    key = _compute_labels, cohort, resolve_protocol(run).hash, tuple(run.seeds), bool(run.config.get("train_dataset"))
+    return cached_call(key, partial(_compute_labels_of, run, cohort))
+
+
+def _compute_labels_of(run: Manifest, cohort: Cohort) -> Labels:
     if run.config.get("train_dataset"):  # its folds are those of the training dataset
         return compute_cohort_labels(cohort, cohort.targets, {}, cohort.positions)
     folds = {seed: cohort.folds(resolve_protocol(run), seed) for seed in run.seeds}
@@ -191,14 +205,49 @@ def recompute_association(run: Manifest, record: Record, cohort: Cohort) -> dict
             folds.append((target, seed, positions, part["fold"]))
     judged = "movement" if run.time_context == "unit" and not run.submission else "protocol_phase"
     protocol = resolve_protocol(run)
-    studies = make_studies(cohort, protocol, {target.name: run.seeds for target in cohort.targets})
+    studies = _make_studies(run, cohort, protocol)
     recorded = map(record.scores.get_adjusted, record.scores.primary_metrics)
     with_placebo = [each for each in recorded if each and (each.placebo or each.placebo_seeds)]
     placebo_seeds = with_placebo[0].placebo_seeds if with_placebo else ()
     values, folds_of = scores_by_seed(cohort, parts), scores_by_seed(cohort, folds)
-    return run_confound_test(values, folds_of, studies, cohort, record.scores, judged, placebo_seeds=placebo_seeds)
+    return run_confound_test(
+        values, folds_of, studies, cohort, record.scores, judged, placebo_seeds=placebo_seeds, make_blocks=_reuse_blocks
+    )
 
 
+def _make_studies(run: Manifest, cohort: Cohort, protocol: Protocol) -> Studies:
+    """Return the studies of a run's targets and seeds. Within a snapshot, entries of the same units share them."""
+    key = (_make_studies, cohort, protocol.hash, tuple(run.seeds))
+    seeds = {target.name: run.seeds for target in cohort.targets}
+    return cached_call(key, lambda: make_studies(cohort, protocol, seeds))
+
+
+_MOST_PARTITIONS = 10
+"""Largest number of partitions whose confounds stay in memory; a large study has 100 MB of them in each."""
+
+
+def _reuse_blocks(study: Study, begin: Begin) -> ConfoundBlocks:
+    """Return the confounds of a study. Within a snapshot, entries with the same units, labels and folds share them."""
+    models = _hash_study(study.fitted)
+    blocks = cached_call(("blocks", models), lambda: make_confound_blocks(study, begin).blocks)
+    known: dict[str, ConfoundBlocks] = cached_call((_reuse_blocks,), dict)
+    content = digest([models, _hash_study(study)])
+    if content not in known:
+        if len(known) == _MOST_PARTITIONS:
+            del known[next(iter(known))]
+        known[content] = ConfoundBlocks(blocks, study.parts)
+    return known[content]
+
+
+@cached
+def _hash_study(study: Study) -> str:
+    """Return a digest of the data, units, labels and folds of a study."""
+    folds = [[digest(train), digest(test)] for train, test in study.parts]
+    about = [study.cohort.store.key, study.observed.about(""), repr(study.target), study.seed]
+    return digest([*about, digest(study.y), folds])
+
+
+@cached
 def compare_labels(recorded: Labels, labels: Labels, those: str = "of the data") -> list[str]:
     """Return a sentence with the number of labels that differ between a record and the data; nothing where none differ.
 
@@ -256,13 +305,11 @@ def compare_controls(run: Manifest, record: Record, cohort: Cohort, trained: Tra
     Args:
         trained: see `Trained`.
     """
-    by_method = (MODEL, UNPREDICTED, *MADE_BY_METHOD)
-    recorded = record.predictions.take(~np.isin(record.predictions["method"], by_method))
+    rows = record.predictions
+    by_method = [rows.rows_with(method=name) for name in (MODEL, UNPREDICTED, *MADE_BY_METHOD)]
+    recorded = rows.take(~np.any(by_method, axis=0))
     fitted = _refit_once(run, record, cohort, trained)
-    names = {name: None for part in (recorded, fitted) for name in part.texts("method").names.tolist()}
-    wrong = [
-        name for name in names if not _are_equal(_select_model_rows(recorded, name), _select_model_rows(fitted, name))
-    ]
+    wrong = cached_call((_list_different, recorded.content(), fitted), lambda: _list_different(recorded, fitted))
     if not wrong:
         return []
     if not _is_reproducible(run):
@@ -270,6 +317,14 @@ def compare_controls(run: Manifest, record: Record, cohort: Cohort, trained: Tra
         again = recompute(replace(record, predictions=whole))
         wrong = [name for name in wrong if _scores_differ(record.scores["confound_only"], again["confound_only"], name)]
     return [f"confound_only: {name} is not what the data and the folds give" for name in wrong]
+
+
+def _list_different(recorded: Predictions, fitted: Predictions) -> list[str]:
+    """Return the names of the methods whose rows differ between two tables."""
+    names = {name: None for part in (recorded, fitted) for name in part.texts("method").names.tolist()}
+    return [
+        name for name in names if not _are_equal(_select_model_rows(recorded, name), _select_model_rows(fitted, name))
+    ]
 
 
 def _list_training_units(run: Manifest, cohort: Cohort) -> Trained:
@@ -325,7 +380,7 @@ def _fit_studies(run: Manifest, cohort: Cohort, protocol: Protocol) -> Studies:
     """Return the studies of a run's targets and seeds, which fit protocol-phase models; empty if the protocol leaks."""
     if protocol.leaks:
         return {}
-    return make_studies(cohort, protocol, {target.name: run.seeds for target in cohort.targets})
+    return _make_studies(run, cohort, protocol)
 
 
 def _select_model_rows(rows: Predictions, control: str) -> Predictions:

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 
 from embench.errors import DataError, UsageError
-from embench.files import read_arrays, read_bytes, reading, saving, unzipped, unzipped_parts, write_whole
+from embench.files import digest, read_arrays, read_bytes, reading, saving, unzipped, unzipped_parts, write_whole
 from embench.interfaces.dataset import Card
 from embench.interfaces.units import Target
 from embench.protocols import Given
@@ -281,6 +281,12 @@ class Predictions:
     def texts(self, column: str) -> TextColumn:
         """Return the distinct texts of a column, and for each row the position of its text."""
         return cast(TextColumn, self.table.stored[column]).used()
+
+    def content(self, *columns: str) -> str:
+        """Return a digest of these columns, or of all of them. Equal digests mean equal rows."""
+        parts = [(name, self.table.stored[name]) for name in columns or self.columns]
+        arrays = [[c.names, c.code] if isinstance(c, TextColumn) else [c] for _, c in parts]
+        return digest([[name for name, _ in parts], [list(map(digest, each)) for each in arrays]])
 
     def rows_with(self, **texts: str) -> np.ndarray:
         """Return a mask (n,) of the rows with these texts, by column: `rows_with(method="model", target="stress")`."""

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,6 +22,9 @@ from embench.errors import CheckFailed, DataError
 from embench.files import (
     MOST_BYTES,
     MOST_YAML,
+    cached,
+    cached_call,
+    digest,
     folder_mode,
     make_folder,
     parse_json,
@@ -227,23 +230,55 @@ def split_predictions(predictions: Predictions) -> tuple[str, dict[str, np.ndarr
         DataError: a method predicts a row twice, or a confound-only model predicts a row that the scored method lacks.
     """
     model = predictions.own
-    model = model.take(np.lexsort((model["seed"], model["unit"], model["target"])))
-    position = {row: i for i, row in enumerate(_get_row_keys(model))}
+    model = model.take(_sort_rows(model))
     own_numbers, confound_only = _pack_numbers(_mark_unpredicted(model)), dict[str, np.ndarray]()
     for name in sorted(set(predictions.texts("method").names.tolist()) - {MODEL, UNPREDICTED}):
         numbers = own_numbers if name in MADE_BY_METHOD else confound_only
         rows = predictions.take(predictions.rows_with(method=name))
-        at = np.array([position.get(row, -1) for row in _get_row_keys(rows)], np.int64)
+        at = _find_rows(rows, model)
         if (at < 0).any() or not np.diff(np.sort(at)).all():
             raise DataError(f"`{name}` predicts a unit twice, or one that the model does not", where="predictions")
         for column, values in _pack_numbers(rows).items():
             padded = values.copy() if len(rows) == len(model) else np.full(len(model), np.nan, np.float64)
             padded[at] = values
             numbers[f"{name}/{column}"] = padded
-    if len(position) < len(model):
+    codes = _get_codes(model, "target", "unit", "seed")
+    if (
+        not np.any([np.diff(code) for code in codes], axis=0).all()  # only then can a row be there twice
+        and len(set(_get_row_keys(model))) < len(model)
+    ):
         raise DataError("the model predicts a unit twice", where="predictions")
-    text = format_columns({**{name: model[name] for name in _ROW}, "method": np.full(len(model), MODEL)})
+    text = cached_call((_format_rows, model.content(*_ROW)), lambda: _format_rows(model))
     return text, own_numbers, confound_only
+
+
+def _format_rows(model: Predictions) -> str:
+    return format_columns({**{name: model[name] for name in _ROW}, "method": np.full(len(model), MODEL)})
+
+
+def _get_codes(predictions: Predictions, *names: str) -> list[np.ndarray]:
+    """Return (n,) numbers for each column, in the order of its values. Tables that were taken from one table have equal
+    numbers for equal texts."""
+    stored = [predictions.table.stored[name] for name in names]
+    return [column.code if isinstance(column, TextColumn) else column for column in stored]
+
+
+def _sort_rows(predictions: Predictions) -> np.ndarray:
+    """Return the positions (n,) of the rows, sorted by target, unit and seed."""
+    return np.lexsort(_get_codes(predictions, "seed", "unit", "target"))
+
+
+def _find_rows(rows: Predictions, model: Predictions) -> np.ndarray:
+    """Return (n,) the position of each row in the sorted rows of the model, which were taken from the same table; -1
+    for a row that the model lacks."""
+    order = _sort_rows(rows)
+    pairs = zip(_get_codes(rows.take(order), *_ROW[1:-1]), _get_codes(model, *_ROW[1:-1]), strict=True)
+    if all(np.array_equal(one, other) for one, other in pairs):
+        at = np.empty(len(rows), np.int64)
+        at[order] = np.arange(len(rows))
+        return at
+    position = {row: i for i, row in enumerate(_get_row_keys(model))}
+    return np.array([position.get(row, -1) for row in _get_row_keys(rows)], np.int64)
 
 
 def join_predictions(rows: str, own: Numbers, confound_only: Numbers, path: Path) -> Predictions:
@@ -253,10 +288,17 @@ def join_predictions(rows: str, own: Numbers, confound_only: Numbers, path: Path
         DataError: the parts do not fit together.
     """
     table = read_columns(rows, path)
-    methods: dict[str, dict[str, np.ndarray]] = {MODEL: {}}
-    for name, values in (*own.items(), *confound_only.items()):
+    models = _join_methods(table, confound_only, path, own=False)
+    return Predictions.concatenate([*_join_methods(table, own, path, own=True), *models])
+
+
+def _join_methods(table: Columns, numbers: Numbers, path: Path, *, own: bool) -> list[Predictions]:
+    """Return the predictions of each method. `own`: whether these are the scored method and its comparisons, or the
+    confound-only models."""
+    methods: dict[str, dict[str, np.ndarray]] = {MODEL: {}} if own else {}
+    for name, values in numbers.items():
         method = name.rpartition("/")[0]
-        if (name in own) != (method in ("", *MADE_BY_METHOD)):
+        if own != (method in ("", *MADE_BY_METHOD)):
             raise DataError(f"`{name}` is in the wrong place", where=str(path), expected="as embench wrote it")
         methods.setdefault(method or MODEL, {})[name.rpartition("/")[2]] = values
     parts = []
@@ -268,7 +310,7 @@ def join_predictions(rows: str, own: Numbers, confound_only: Numbers, path: Path
         parts.append(part.take(known))
         if method == MODEL and not known.all():
             parts.append(_make_unpredicted(part.take(~known)))
-    return Predictions.concatenate(parts)
+    return parts
 
 
 def _mark_unpredicted(model: Predictions) -> Predictions:
@@ -305,9 +347,13 @@ def _pack_numbers(predictions: Predictions) -> dict[str, np.ndarray]:
             narrow = [values.astype(np.float32)]
             if name == "decision":
                 narrow.insert(0, np.nan_to_num(narrow[0]).clip(0, 255).astype(np.uint8))
-            exact = (each for each in narrow if np.array_equal(_to_scored(each, name), values, equal_nan=True))
-            packed[name] = next(exact, values)
+            packed[name] = cached_call((_pack, name, digest(values)), partial(_pack, name, values, narrow))
     return packed
+
+
+def _pack(name: str, values: np.ndarray, narrow: Sequence[np.ndarray]) -> np.ndarray:
+    exact = (each for each in narrow if np.array_equal(_to_scored(each, name), values, equal_nan=True))
+    return next(exact, values)
 
 
 def _to_scored(values: np.ndarray, column: str) -> np.ndarray:
@@ -449,26 +495,45 @@ def _read_entry(folder: Path, run: Mapping[str, Any], parts: EntryPart) -> Recor
     shared = shared_folder(folder)
     predictions, labels = Predictions.none(), None
     if parts.rows and parts.labels and parts.confound_only:
-        predictions = join_predictions(
-            read_shared_text(shared, "rows", parts.rows),
-            read_numbers(folder / PREDICTIONS_FILE),
-            read_shared_numbers(shared, "confound_only", parts.confound_only),
-            shared_path(shared, "rows", parts.rows),
-        )
-        place = shared_path(shared, "labels", parts.labels)
-        labels = Labels(read_columns(read_shared_text(shared, "labels", parts.labels), place))
-    return Record(run, predictions, labels, _read_shared_folds(folder, parts), read_scores(folder, parts))
+        table, path = _read_shared_columns(shared, "rows", parts.rows), shared_path(shared, "rows", parts.rows)
+        own = _join_methods(table, read_numbers(folder / PREDICTIONS_FILE), path, own=True)
+        models = _read_shared_models(shared, parts.rows, parts.confound_only)
+        predictions = Predictions.concatenate([*own, *models])
+        labels = _read_shared_labels(shared, parts.labels)
+    return Record(run, predictions, labels, _read_shared_folds(shared, parts.folds), read_scores(folder, parts))
+
+
+@cached
+def _read_shared_columns(shared: Path, kind: SharedKind, name: str) -> Columns:
+    return read_columns(read_shared_text(shared, kind, name), shared_path(shared, kind, name))
+
+
+@cached
+def _read_shared_models(shared: Path, rows: str, name: str) -> list[Predictions]:
+    """Return the predictions of each confound-only model. `rows`, `name`: digests of the rows and of the numbers."""
+    numbers = read_shared_numbers(shared, "confound_only", name)
+    return _join_methods(
+        _read_shared_columns(shared, "rows", rows), numbers, shared_path(shared, "rows", rows), own=False
+    )
+
+
+@cached
+def _read_shared_labels(shared: Path, name: str) -> Labels:
+    return Labels(_read_shared_columns(shared, "labels", name))
 
 
 def read_folds(folder: Path, run: Manifest) -> list[dict[str, Any]]:
     """Return the folds of a run, or of a published entry. Raises DataError if they are missing or damaged."""
-    return _read_shared_folds(folder, run.entry) if run.entry else _read_rows(Path(folder) / "folds.csv", FOLD_FIELDS)
+    return (
+        _read_shared_folds(shared_folder(folder), run.entry.folds)
+        if run.entry
+        else _read_rows(Path(folder) / "folds.csv", FOLD_FIELDS)
+    )
 
 
-def _read_shared_folds(folder: Path, parts: EntryPart) -> list[dict[str, Any]]:
-    shared = shared_folder(folder)
-    text = read_shared_text(shared, "folds", parts.folds)
-    return _parse_rows(text, shared_path(shared, "folds", parts.folds), FOLD_FIELDS)
+@cached
+def _read_shared_folds(shared: Path, name: str) -> list[dict[str, Any]]:
+    return _parse_rows(read_shared_text(shared, "folds", name), shared_path(shared, "folds", name), FOLD_FIELDS)
 
 
 def read_manifest(folder: Path) -> Manifest:

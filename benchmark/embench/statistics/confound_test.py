@@ -15,7 +15,7 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
 from embench.data.cohort import Cohort
-from embench.files import digest, sha256, snapshot
+from embench.files import cached_call, digest, sha256, snapshot
 from embench.interfaces.metric import Undefined
 from embench.interfaces.ranking import mean_ignoring_nan
 from embench.interfaces.units import Target, Units
@@ -67,6 +67,10 @@ MOST_BLOCKS = 8
 """Largest number of positive blocks in a session that counts as a sequence of tasks."""
 
 
+Adjustment = tuple[tuple[str, ...], float]
+"""Names of the adjacent blocks of confounds that are regressed out, and the penalty of the ridge regression."""
+
+
 @dataclass(frozen=True)
 class ConfoundBlocks:
     """Confound columns of the units in one seed, in named blocks, which are regressed out of scores and labels.
@@ -79,22 +83,28 @@ class ConfoundBlocks:
     parts: Parts
 
     @cached_property
-    def _columns(self) -> np.ndarray:
-        """(n, k) columns of all blocks."""
-        return np.hstack(list(self.blocks.values()))
-
-    @cached_property
     def _products(self) -> list[np.ndarray]:
-        """Z'Z over the training units of each fold, where Z are the columns."""
-        trains = np.zeros((len(self._columns), len(self.parts)), bool)
+        """Z'Z over the training units of each fold, where Z are the columns of all blocks."""
+        blocks = list(self.blocks.values())
+        trains = np.zeros((len(blocks[0]), len(self.parts)), bool)
         for fold, (train, _) in enumerate(self.parts):
             trains[train, fold] = True
         patterns, pattern = np.unique(trains, axis=0, return_inverse=True)
         pattern = pattern.reshape(-1)  # numpy 2.0 gives it two dimensions
-        alike = (self._columns[pattern == k] for k in range(len(patterns)))  # units that train the same folds
-        products = [rows.T @ rows for rows in alike]
+        alike = (np.hstack([block[pattern == k] for block in blocks]) for k in range(len(patterns)))
+        products = [rows.T @ rows for rows in alike]  # of units that train the same folds
         whole = sum(products[1:], products[0])
         return [whole - sum(compress(products, ~trained)) for trained in patterns.T]
+
+    @cached_property
+    def _factors(self) -> dict[Adjustment, list[Any]]:
+        """Adjustment -> the Cholesky factor of Z'Z and the penalty in each fold, as far as they were needed."""
+        return {}
+
+    @cached_property
+    def _residual_labels(self) -> dict[tuple[str, tuple[Adjustment, ...]], list[np.ndarray]]:
+        """(Digest of labels, adjustments) -> the residuals of the labels, as far as they were needed."""
+        return {}
 
     def _slice(self, names: Sequence[str]) -> slice:
         """Return the columns from the first to the last of these blocks."""
@@ -102,21 +112,48 @@ class ConfoundBlocks:
         positions = [list(self.blocks).index(name) for name in names]
         return slice(ends[min(positions)], ends[max(positions) + 1])
 
+    def _factorise(self, adjustment: Adjustment) -> list[Any]:
+        if adjustment not in self._factors:
+            names, penalty = adjustment
+            used = self._slice(names)
+            ridge = penalty * np.eye(used.stop - used.start)
+            self._factors[adjustment] = [cho_factor(product[used, used] + ridge) for product in self._products]
+        return self._factors[adjustment]
+
     def residuals(self, values: np.ndarray, names: Sequence[str], penalty: float = PENALTY) -> np.ndarray:
         """Return (n, m) the residuals of `values` (n, m) after ridge regression on the blocks `names`, which must be
         adjacent. NaN for units that no fold tests."""
-        used = self._slice(names)
-        x, width = self._columns[:, used], values.shape[1]
-        of_folds = np.zeros((len(values), len(self.parts) * width))  # side by side, as `x` is large
+        return self.residuals_by(values, [(tuple(names), penalty)])[0]
+
+    def residuals_by(self, values: np.ndarray, adjustments: Sequence[Adjustment]) -> list[np.ndarray]:
+        """Return the `residuals` of `values` (n, m) by each adjustment. All of them read the columns, which are large,
+        at once."""
+        width, blocks = values.shape[1], list(self.blocks.values())
+        of_folds = np.zeros((len(values), len(self.parts) * width))  # side by side
         for fold, (train, _) in enumerate(self.parts):
             of_folds[train, fold * width : (fold + 1) * width] = values[train]
-        products, ridge = np.hsplit(x.T @ of_folds, len(self.parts)), penalty * np.eye(x.shape[1])
-        factors = (cho_factor(product[used, used] + ridge) for product in self._products)
-        fitted = x @ np.hstack([cho_solve(factor, xy) for factor, xy in zip(factors, products, strict=True)])
-        out = np.full(values.shape, np.nan)
+        products = np.vstack([block.T @ of_folds for block in blocks])
+        weights = np.zeros((len(products), len(adjustments), len(self.parts), width))
+        for i, adjustment in enumerate(adjustments):
+            used = self._slice(adjustment[0])
+            for fold, factor in enumerate(self._factorise(adjustment)):
+                of_fold = products[used, fold * width : (fold + 1) * width]
+                weights[used, i, fold] = cho_solve(factor, of_fold, check_finite=False)
+        ends = np.cumsum([block.shape[1] for block in blocks])[:-1]
+        split = np.split(weights.reshape(len(weights), -1), ends)
+        fitted = sum(block @ part for block, part in zip(blocks, split, strict=True))
+        fitted = np.asarray(fitted).reshape(len(values), len(adjustments), len(self.parts), width)
+        out = np.full((len(adjustments), *values.shape), np.nan)
         for fold, (_, test) in enumerate(self.parts):
-            out[test] = values[test] - fitted[test, fold * width : (fold + 1) * width]
-        return out
+            out[:, test] = values[test] - fitted[test, :, fold].swapaxes(0, 1)
+        return list(out)
+
+    def label_residuals(self, labels: np.ndarray, adjustments: Sequence[Adjustment]) -> list[np.ndarray]:
+        """Return the result of `residuals_by` for labels (n, m), which is computed once for all methods."""
+        key = digest(labels), tuple(adjustments)
+        if key not in self._residual_labels:
+            self._residual_labels[key] = self.residuals_by(labels, adjustments)
+        return self._residual_labels[key]
 
 
 class Variant(NamedTuple):
@@ -173,12 +210,29 @@ class LabelledUnits:
             }
         return Joined(seeds)
 
+    @cached_property
+    def coded_subjects(self) -> tuple[np.ndarray, np.ndarray]:
+        """The sorted names of subjects (P,), and the position of each unit's subject among them (n,)."""
+        names, code = np.unique(self.subject, return_inverse=True)
+        return names, code
+
+    @cached_property
+    def _without_score(self) -> dict[tuple[int, bytes], Units]:
+        """(Fold, positions) -> these units, as far as they were needed. Their scores are 0."""
+        return {}
+
     def _units(self, rows: np.ndarray, values: np.ndarray, fold: int) -> Units:
         score = values[rows] if self.target.traits.has_score_per_class else values[rows, 0]
+        key = fold, rows.tobytes()
+        if key not in self._without_score:
+            self._without_score[key] = self._select_units(rows, fold)
+        return self._without_score[key].with_score(score)
+
+    def _select_units(self, rows: np.ndarray, fold: int) -> Units:
         return Units(
             kind=self.target.kind,
             y_true=self.y[rows],
-            score=score,
+            score=np.zeros(len(rows)),
             decision=np.zeros(len(rows)),
             subject=self.subject[rows],
             stimulus=self.stimulus[rows],
@@ -229,7 +283,8 @@ def measure_association(
         values: seed -> (n, K) the method's out-of-fold scores, NaN for units without one.
         confounds: seed -> the confounds. `own_score`: the method's primary metric.
         by: the variant of the confound test."""
-    found = {seed: _residuals(of_seed, tested, confounds[seed], blocks, by.penalty) for seed, of_seed in values.items()}
+    adjustment = tuple(blocks), by.penalty
+    found = {seed: _residuals(of_seed, tested, confounds[seed], [adjustment])[0] for seed, of_seed in values.items()}
     parts = {seed: confounds[seed].parts for seed in values}
     return _associate(found, parts, tested, primary_metric, own_score, jackknife, by)
 
@@ -244,20 +299,17 @@ class _Residuals(NamedTuple):
 
 
 def _residuals(
-    values: np.ndarray,
-    tested: LabelledUnits,
-    confounds: ConfoundBlocks,
-    blocks: Sequence[str],
-    penalty: float = PENALTY,
-) -> _Residuals:
-    """Regress the confounds in `blocks` out of a seed's scores `values` (n, K) and of the labels."""
+    values: np.ndarray, tested: LabelledUnits, confounds: ConfoundBlocks, adjustments: Sequence[Adjustment]
+) -> list[_Residuals]:
+    """Regress the confounds of each adjustment out of a seed's scores `values` (n, K) and of the labels."""
     labels = np.nan_to_num(label_columns(tested.y, tested.target))
     raw = np.where(np.isfinite(tested.y)[:, None], values, np.nan)  # units without a label have no effect
     x = standardised_scores(raw, tested.subject, confounds.parts)
-    both = confounds.residuals(np.hstack([x, labels]), blocks, penalty)
     unknown = np.isnan(raw[:, 0])
-    both[unknown] = np.nan
-    return _Residuals(both[:, : x.shape[1]], both[:, x.shape[1] :], float((x[~unknown] ** 2).mean()))
+    before = float((x[~unknown] ** 2).mean())
+    both = zip(confounds.residuals_by(x, adjustments), confounds.label_residuals(labels, adjustments), strict=True)
+    without = unknown[:, None]
+    return [_Residuals(np.where(without, np.nan, x_), np.where(without, np.nan, y), before) for x_, y in both]
 
 
 def _associate(
@@ -321,11 +373,15 @@ def _residual_products(scores: Mapping[int, np.ndarray], labels: Mapping[int, np
 
 def _subject_means(products: np.ndarray, tested: LabelledUnits, jackknife: Jackknife) -> np.ndarray:
     """Return (S, P) means of `products` (S, n) over each subject's units, NaN for a subject without units."""
+    subjects, code = tested.coded_subjects
+    known, width = np.isfinite(products), len(subjects)
     by_subject = np.full((len(products), len(jackknife.subjects)), np.nan)
-    for p, name in enumerate(jackknife.subjects.tolist()):
-        of_subject = products[:, tested.subject == name]
-        known = np.isfinite(of_subject).any(1)
-        by_subject[known, p] = np.nanmean(of_subject[known], axis=1)
+    order = np.argsort(jackknife.subjects)
+    place = order[np.searchsorted(jackknife.subjects, subjects, sorter=order) % len(order)]
+    for row, values, finite in zip(by_subject, products, known, strict=True):
+        number = np.bincount(code[finite], minlength=width)
+        some = (number > 0) & (jackknife.subjects[place] == subjects)
+        row[place[some]] = (np.bincount(code[finite], values[finite], width) / np.maximum(number, 1))[some]
     return by_subject
 
 
@@ -394,6 +450,7 @@ def run_confound_test(
     decisive: str,
     progress: ProgressCallback | None = None,
     placebo_seeds: Sequence[int] = (),
+    make_blocks: MakeBlocks | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Return the confound analysis: target -> the part `adjusted` of `scores.json`, or why the target cannot be
     analysed. A large study is analysed at each of `CONFOUND_LEVELS`, a small one (`is_small`) given few columns.
@@ -404,7 +461,8 @@ def run_confound_test(
         studies: the large studies in the seeds of these values. `decisive`: the level that decides in large studies.
         progress: called with (number of confound models begun, number of all, the target). A model takes up to a
             minute, once per dataset.
-        placebo_seeds: seeds in which the placebo, which does not depend on the method, is computed."""
+        placebo_seeds: seeds in which the placebo, which does not depend on the method, is computed.
+        make_blocks: replacement of `make_confound_blocks`, for callers that analyse several methods."""
     analyses, begun = {}, 0
     total = sum(_count_steps(of_target, placebo_seeds) for of_target in studies.values())
 
@@ -419,7 +477,8 @@ def run_confound_test(
             made = _analyse_small_study(values[target.name], folds[target.name], target, cohort, scores)
         else:
             made = _analyse_large_study(
-                values[target.name], studies[target.name], target, cohort, scores, decisive, begin, placebo_seeds
+                values[target.name], studies[target.name], target, cohort, scores, decisive, begin, placebo_seeds,
+                make_blocks or make_confound_blocks,
             )  # fmt: skip
         analyses[target.name] = {"undefined": made.reason.to_dict()} if isinstance(made, Undefined) else made
     return analyses
@@ -527,6 +586,7 @@ def _analyse_large_study(
     decisive: str,
     begin: Begin,
     placebo_seeds: Sequence[int],
+    make_blocks: MakeBlocks,
 ) -> dict[str, Any] | Undefined:
     """Return the analysis of a large study at each confound level, by seed and variant, with placebo and tasks."""
     metric = _estimable_metric(scores, target)
@@ -535,7 +595,7 @@ def _analyse_large_study(
     if isinstance(studies, Undefined):
         return studies
     units = np.array(cohort.eligible)
-    tested = tested_units(cohort, target, units)
+    tested = cached_call((tested_units, cohort, target.name), lambda: tested_units(cohort, target, units))
     with_missing = {seed: of_seed[units] for seed, of_seed in values.items()}
     by_seed = {seed: np.where(np.isfinite(of_seed), of_seed, np.nan) for seed, of_seed in with_missing.items()}
     parts = {seed: study.parts for seed, study in studies.items()}
@@ -545,14 +605,13 @@ def _analyse_large_study(
     if isinstance(own_score, Undefined):
         return own_score
 
-    wanted = {(level, PENALTY) for level in CONFOUND_LEVELS} | {(decisive, by.penalty) for by in VARIANTS.values()}
+    wanted = [(level, PENALTY) for level in CONFOUND_LEVELS]
+    wanted = list(dict.fromkeys([*wanted, *((decisive, by.penalty) for by in VARIANTS.values())]))
+    adjustments = [(CONFOUND_LEVELS[level], penalty) for level, penalty in wanted]
     residuals = {}
     for seed, study in studies.items():
-        blocks = make_confound_blocks(study, begin)
-        residuals[seed] = {
-            (level, penalty): _residuals(by_seed[seed], tested, blocks, CONFOUND_LEVELS[level], penalty)
-            for level, penalty in wanted
-        }
+        blocks = make_blocks(study, begin)
+        residuals[seed] = dict(zip(wanted, _residuals(by_seed[seed], tested, blocks, adjustments), strict=True))
         del blocks  # large: one seed's columns are in memory at a time
 
     def associate(level: str, seeds: Iterable[int], score: ScoreOrReason, by: Variant = RULE) -> Association:
@@ -620,6 +679,9 @@ def _own_score(
 
 Begin = Callable[[str], None]
 """Function that is called with the target when a step of its analysis begins."""
+
+MakeBlocks = Callable[[Study, Begin], ConfoundBlocks]
+"""Function that returns the confounds of a study, like `make_confound_blocks`."""
 
 Studies = Mapping[str, dict[int, Study] | Undefined]
 """Target -> seed -> the cohort's eligible units with their confounds; undefined if the release hides their times."""

@@ -315,7 +315,7 @@ def _content_digests(units: Units) -> list[str]:
 
 
 _ESTIMATED: dict[object, tuple[dict[str, ScoreOrReason], list[dict[str, Any]]]] = {}
-_MOST_ESTIMATED = 64
+_MOST_ESTIMATED = 1024
 
 
 def _comparable_methods(methods: dict[str, Joined]) -> tuple[dict[str, Joined], dict[str, Reason]]:
