@@ -1,5 +1,5 @@
-"""A site of a few real entries: ranked, trained elsewhere, leaking, without a primary metric, and sealed ones. The ranked
-ones are said to have been run again by others."""
+"""A site of a few real entries: ranked, trained elsewhere, leaking, without a primary metric, and sealed ones. The
+ranked ones are said to have been run again by others."""
 
 import json
 import shutil
