@@ -207,6 +207,10 @@ def cases() -> Iterator[Any]:
             yield pytest.param(forgery, id=case, marks=[] if case in SAMPLE else [proof])
 
 
+def test_every_sample_is_a_forgery() -> None:
+    assert {f"{kind}: {name}" for kind, of in FORGERIES.items() for name in of} >= SAMPLE
+
+
 @pytest.fixture(scope="module")
 def honest(published: Path) -> a.Place:
     """The published entries."""

@@ -1,5 +1,5 @@
 """A board of a run that is as good as real: of generated recordings whose mark was taken away, so that they may be
-published, run and sent as a stranger would. Nobody wore the accelerometer, of which ten seeds of nuisances take three
+published, run and sent as a stranger would. Nobody wore the accelerometer, of which all seeds of nuisances take
 minutes: entries with movement are those of `tests/attacks/forger.py`."""
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from embench.store.fingerprint import SYNTHETIC
 
 METHOD = ("--dataset", "stress_predict", "--encoder", "handcrafted", "--modalities", "temp", "--workers", "1")
 FEW = (*METHOD, "--seeds", "0,1,2")
-"""As `embench leaderboard build` takes it; `submit` asks for ten seeds."""
+"""As `embench leaderboard build` takes it; `submit` asks for all balanced partitions."""
 
 
 class Place(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import shutil
 from dataclasses import replace
@@ -11,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from embench.leaderboard.entries import LeaderboardEntry, load_leaderboard_entry
+from embench.leaderboard.entries import Attestation, FoundAttestation, LeaderboardEntry, load_leaderboard_entry
 from embench.leaderboard.rows import summarise_entry
 from embench.leaderboard.tables import (
     AS_MANY,
@@ -61,6 +62,13 @@ def answered(entry: LeaderboardEntry, parts: np.ndarray, context: str = "unit") 
     }
     run = entry.run.model_copy(update={"time_context": context})
     return replace(entry, scores=Scores(content), run=run)
+
+
+def reproduced(entry: LeaderboardEntry) -> FoundAttestation:
+    """What somebody attests who ran the entry again."""
+    about: dict[str, Any] = {"protocol": entry.run.protocol.name, "entry": entry.run.id, "digest": "0" * 64}
+    made = Attestation(level="reproduced", by="A. Reader", on=dt.date(2026, 11, 22), versions={}, **about)
+    return FoundAttestation(Path(), made, "")
 
 
 def section(*entries: LeaderboardEntry) -> BoardSection:
@@ -117,7 +125,7 @@ def test_an_answer_that_holds_after_correction_for_all_methods_is_marked() -> No
 def test_rows_that_other_units_of_a_session_reach_are_ranked_apart() -> None:
     rng = np.random.default_rng(3)
     entries = [answered(e, parts(rng, 0.0), "offline" if k < 4 else "unit") for k, e in enumerate(published())]
-    found = section(*entries)
+    found = section(*(replace(e, attestations=[reproduced(e)]) for e in entries))
     assert len(found.rankings) == 2
     assert max(row.rank[1] for row in found.methods if row.rank) <= 4
 

@@ -33,10 +33,10 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Made data of sixteen subjects who can be compared, with a run of version 3."""
+    """Made data of sixteen subjects who can be compared, with a run. Their units are those of a large study."""
     root = tmp_path_factory.mktemp("own")
     made = ["data", "synthesize", "stress_predict", "--out", root / "data" / "stress_predict"]
-    assert main([str(word) for word in (*made, "--subjects", 16, "--length-s", 600)]) == 0
+    assert main([str(word) for word in (*made, "--subjects", 16, "--length-s", 900)]) == 0
     run = ["run", "--dataset", "stress_predict", "--encoder", "handcrafted", "--fusion", "lda", "--modalities", "temp"]
     more = ["--protocol", "subject-independent-v4", "--seeds", "0", "--data-root", root / "data"]
     assert main([str(word) for word in (*run, *more, "--runs", root / "runs")]) == 0

@@ -19,7 +19,7 @@ SOON = ("eegmat", "hku956")
 
 
 ENTRIES = drawn(list_entry_folders(BOARDS), lambda folder: folder.name)
-CURRENT = [folder for folder in ENTRIES if folder.parent.name.endswith("-v3")]
+CURRENT = [folder for folder in ENTRIES if folder.parent.name.endswith("-v4")]
 BOARDS_HERE = [*SOON, *sorted({folder.parents[1].name for folder in CURRENT} - {*SOON})]
 
 

@@ -95,7 +95,7 @@ def test_a_shared_file_that_was_altered_is_noticed(tmp_path: Path, monkeypatch: 
     shutil.copytree(published / "shared", tmp_path / "boards" / "stress_predict" / "shared")
     shutil.copytree(entry, tmp_path / "boards" / "stress_predict" / entry.parent.name / entry.name)
     [entry_shown] = load_entry_summaries(tmp_path / "boards")
-    [scores] = (name for name in entry_shown.shared if name.startswith("control_scores"))
+    [scores] = (name for name in entry_shown.shared if name.startswith("confound_only_scores"))
     altered = tmp_path / "boards" / "stress_predict" / "shared" / scores
     altered.write_text(altered.read_text().replace("0.5", "0.6", 1))
     with pytest.raises(DataError, match="altered"):

@@ -22,7 +22,8 @@ from ..truth.cohorts import TARGET, draw_labels, partitions, recorded
 from .test_ranking import finished, key_of
 
 PUBLISHED = Path(__file__).parents[2] / "leaderboards" / "stress_predict" / "subject-independent-v4"
-THREE, TEN = [0, 1, 2], list(range(10))
+THREE, FIVE, SIX, TEN = [0, 1, 2], list(range(5)), list(range(6)), list(range(10))
+BALANCED = "0 to 5 or 0 to 4"
 
 
 def entry(encoder: str, seeds: list[int]) -> LeaderboardEntry:
@@ -35,14 +36,16 @@ def entry(encoder: str, seeds: list[int]) -> LeaderboardEntry:
 @pytest.mark.parametrize(
     ("encoder", "seeds", "wanted"),
     [
-        ("handcrafted", THREE, "0 to 9"),
-        ("handcrafted", TEN, None),
+        ("handcrafted", THREE, BALANCED),
+        ("handcrafted", TEN, BALANCED),
+        ("handcrafted", FIVE, None),
+        ("handcrafted", SIX, None),
         ("tcn", THREE, None),
-        ("tcn", TEN, None),
-        ("tcn", [0, 1], "0, 1, 2 or 0 to 9"),
+        ("tcn", SIX, None),
+        ("tcn", [0, 1], f"0, 1, 2 or {BALANCED}"),
     ],
 )
-def test_a_board_takes_ten_seeds_of_estimators(encoder: str, seeds: list[int], wanted: str | None) -> None:
+def test_a_leaderboard_takes_all_balanced_partitions(encoder: str, seeds: list[int], wanted: str | None) -> None:
     of = entry(encoder, seeds)
     [row] = [row for row in rank_rows([summarise_entry(of)], "stress")[0] if row.is_method]
     run = of.run.model_copy(update={"entry": None})

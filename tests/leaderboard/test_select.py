@@ -37,7 +37,7 @@ def some_boards(tmp_path: Path) -> Path:
     encoders, fusion = {"eda": "embench_plugins/handcrafted"}, "embench_plugins/svm"
     svm: dict[str, Any] = {
         "method": {"encoders": encoders, "fusion": fusion, "pretrainers": [], "modalities": ["eda"]},
-        "seeds": list(range(10)),
+        "seeds": list(range(6)),
     }
     put(tmp_path, "late-aaaaaaaaaa", 0.61)
     put(tmp_path, "svm-bbbbbbbbbb", 0.64, effect=0.07, **svm)
@@ -222,7 +222,7 @@ def test_csv_and_json_hold_all_rows_with_the_same_fields(show: Any) -> None:
     assert (leaking["adjusted"], leaking["seeds"]) == (None, ["0", "1", "2"])
     [line] = [line for line in table if line["id"] == "svm-bbbbbbbbbb" and line["kind"] == "method"]
     assert (line["leaks"], line["energy_j"], line["score"], line["adjusted"]) == ("no", "", "0.64", "yes")
-    assert line["seeds"] == "0; 1; 2; 3; 4; 5; 6; 7; 8; 9"
+    assert line["seeds"] == "0; 1; 2; 3; 4; 5"
     assert list(json.loads(show("--format", "json", "--columns", "id,score"))[0]) == ["id", "score"]
     assert json.loads(show("--format", "json", "--filter", "id=nothing")) == []
     assert "no entry matches" in show("--filter", "id=nothing")

@@ -23,7 +23,7 @@ KINDS = ("index.html", "add.html", BOARD, "hku956/index.html", "transfer.html", 
 def site(notes, tmp_path_factory):
     """The site with as many rows on a board as are sorted, filtered and paired here."""
     root = link_entries(tmp_path_factory.mktemp("browsed"), {**CHOSEN, FULL_BOARD: [
-        "handcrafted-svm-*", "unet_se-single-*", "cnn_tf-single-[2e]*",
+        "handcrafted-svm-*", "unet_se-single-*", "cnn_mlp-cross_attn-*",
     ], SEALED_BOARD: ["handcrafted-forest-*"]})  # fmt: skip
     return build_site(root, tmp_path_factory.mktemp("browsed_site") / "out", notes_folder=notes).parent
 
@@ -88,9 +88,9 @@ def test_filters_and_search_keep_the_rows_that_fit(visit):
     page.select_option("#f-kind", "network")
     networks = rows(page)
     assert 0 < len(networks) < len(every)
-    assert all(re.match("unet_se|cnn_tf", row) for row in networks)
+    assert all(re.match("unet_se|cnn_mlp", row) for row in networks)
     page.select_option("#f-modality", "eda")
-    assert {row.partition("-")[0] for row in rows(page)} == {"cnn_tf"}
+    assert {row.partition("-")[0] for row in rows(page)} == {"cnn_mlp"}
     assert page.locator("#found").inner_text() == f"{len(rows(page))} of {len(every)} entries"
     assert len(rows(page)) < len(networks)
     page.get_by_role("button", name="Reset").click()

@@ -32,7 +32,7 @@ from embench.protocols import UnitId, load_protocol, whole_recordings
 from embench.records.scores import Scores
 from embench.statistics import confound_test, evaluation
 from embench.statistics.answers import answer_questions
-from embench.statistics.confound_only import CONFOUND_ONLY, PROTOCOL_PHASE, STIMULUS_MOMENT
+from embench.statistics.confound_only import CONFOUND_ONLY, PREVIOUS_STIMULUS, PROTOCOL_PHASE, STIMULUS_MOMENT
 from embench.statistics.evaluation import FoldConfounds, FoldPredictions, empty_predictions
 from embench.store import ModalityEntry, RecordingEntry, Span, Store
 from embench.store.store import RowWriter
@@ -44,7 +44,7 @@ PROTOCOL = load_protocol("subject-independent-v4")
 SUBJECTS = (12, 16, 24, 34, 60)
 RATE, UNIT_S, FILMS = 16, 20.0, 12
 SEEDS = (0,)
-MODELS = (*CONFOUND_ONLY, STIMULUS_MOMENT, PROTOCOL_PHASE)
+MODELS = (*CONFOUND_ONLY, STIMULUS_MOMENT, PREVIOUS_STIMULUS, PROTOCOL_PHASE)
 YES, OTHERS = "yes", ("not shown", "reversed", "too few data", "cannot be told")
 SHORTER = 2.5
 """Sessions are so many times shorter than those of Stress-Predict."""

@@ -34,7 +34,7 @@ def in_units(curve: np.ndarray, offset: np.ndarray) -> np.ndarray:
 
 
 def scored(y: np.ndarray, score: np.ndarray, rng: np.random.Generator) -> Estimate:
-    """The score, with the interval of version 3."""
+    """The score, with its interval."""
     person, film, moment = (part.ravel() for part in np.indices(y.shape))
     name, none, start = np.char.mod("p%02d", person), np.zeros(y.size), moment * float(UNIT_S)
     seeds = {}

@@ -53,4 +53,4 @@ def test_a_body_below_a_model_of_time_is_not_shown_where_the_metric_does_not_hol
     scores = study.scores(study.of_a_body)
     assert study.answers(scores) == {"chance": YES, "movement": "not shown"}
     [found] = answer_questions({"cohort": {}}, scores).values()
-    assert "position in the session alone reaches 0.88" in found.find_answer("movement").evidence
+    assert "position in the session alone reaches 0.90" in found.find_answer("movement").evidence

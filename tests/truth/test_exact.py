@@ -27,24 +27,29 @@ thousandths = st.integers(0, 1000).map(lambda k: k / 1000)
 
 
 def scored(of_unit: np.ndarray, trials: np.ndarray = TRIALS) -> dict[str, Any]:
-    """The scores of a model that gives each trial `of_unit` (n,), tested in five folds of subjects."""
-    n = len(trials)
+    """The scores of a model that gives each trial `of_unit` (n,), tested in six partitions into five folds of
+    subjects."""
+    n, seeds = len(trials), 6
     subject = np.array([f"P{subject_id:02d}" for subject_id in trials["person"]])
     recording = np.array([f"{owner}_V{video}" for owner, video in zip(subject, trials["video"], strict=True)])
     unit = np.array([f"{name}:0-60000" for name in recording])
+    dealt = np.random.default_rng(0).permuted(np.tile(np.arange(PEOPLE) % 5, (seeds, 1)), axis=1)
+    of_trial = {
+        "subject": subject,
+        "recording": recording,
+        "stimulus": trials["video"],
+        "unit": unit,
+        "start_s": np.full(n, np.nan),
+        "score": of_unit.astype(float),
+        "decision": np.zeros(n),
+    }
     predictions = Predictions(
         {
-            "method": np.full(n, MODEL),
-            "target": np.full(n, TARGET.name),
-            "fold": trials["person"] % 5,
-            "seed": np.zeros(n, int),
-            "subject": subject,
-            "recording": recording,
-            "stimulus": trials["video"],
-            "unit": unit,
-            "start_s": np.full(n, np.nan),
-            "score": of_unit.astype(float),
-            "decision": np.zeros(n),
+            "method": np.full(seeds * n, MODEL),
+            "target": np.full(seeds * n, TARGET.name),
+            "fold": dealt[:, trials["person"] - 1].ravel(),
+            "seed": np.repeat(np.arange(seeds), n),
+            **{name: np.tile(values, seeds) for name, values in of_trial.items()},
         }
     )
     label = np.array([TARGET.rule(raw[None]) for raw in trials["arousal"]])

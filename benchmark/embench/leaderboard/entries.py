@@ -661,7 +661,7 @@ def read_summands(folder: Path) -> Any:
     file is damaged."""
     path = folder / SUMMANDS_FILE
     try:
-        return dict(parse_json(read_text(path))) if path.is_file() else {}
+        return {**parse_json(read_text(path))} if path.is_file() else {}
     except (OSError, ValueError, TypeError) as error:
         raise _damaged(path) from error
 
