@@ -23,7 +23,7 @@ from ..published import PUBLISHED, link_entries
 from ..tiny.world import plugin
 
 ROOT = Path(__file__).parents[2]
-ENTRY = next((PUBLISHED / "stress_predict" / "subject-independent-v4").glob("cnn_tf-single-*"))
+ENTRY = next((PUBLISHED / "stress_predict" / "subject-independent-v4").glob("unet_se-single-*"))
 
 
 @pytest.fixture(scope="module")
