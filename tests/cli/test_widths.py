@@ -102,7 +102,12 @@ def test_what_the_program_knows_fits(embench, monkeypatch, here, line):
 
 
 CHOSEN = {
-    "stress_predict/subject-independent-v4": ["handcrafted-svm-4f*", "handcrafted-svm-d5*", "tcn-shared_tf-*", "unet_se-single-*"],
+    "stress_predict/subject-independent-v4": [
+        "handcrafted-svm-4f*",
+        "handcrafted-svm-d5*",
+        "tcn-shared_tf-*",
+        "unet_se-single-*",
+    ],
     "wearable_stress/subject-independent-v4": ["handcrafted-svm-89*"],
 }
 
