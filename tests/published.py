@@ -14,7 +14,9 @@ def link_entries(root: Path, chosen: Mapping[str, Iterable[str]]) -> Path:
     """
     for board, patterns in chosen.items():
         for pattern in patterns:
-            for entry in sorted((PUBLISHED / board).glob(pattern)):
+            entries = sorted((PUBLISHED / board).glob(pattern))
+            assert entries, f"{board}: no entry is named {pattern}"
+            for entry in entries:
                 place = root / board / entry.name
                 place.parent.mkdir(parents=True, exist_ok=True)
                 place.symlink_to(entry, target_is_directory=True)

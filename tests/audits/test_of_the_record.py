@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from embench.records.schema2 import translate_audit
 
 from embench.audits import audit_record
 from embench.audits.checks import CHECKS, OF_THE_RECORD
@@ -43,7 +42,6 @@ def test_published_findings_are_accepted_and_shown_in_the_words_of_today() -> No
         audit = read_audit(file.parent)
         assert audit is not None
         assert [find_wrong_field(finding) for finding in audit["findings"]] == [None] * len(audit["findings"])
-        assert translate_audit(audit, file.parent) == audit
         reasons = [why for reasons in read_skipped_reasons(audit).values() for why in reasons]
         assert [why for why in reasons if why.id == OTHER] == []
         ids |= {finding["id"] for finding in audit["findings"]}
@@ -70,15 +68,16 @@ def test_each_is_a_check_of_the_whole_audit() -> None:
 def test_who_scores_files_is_told_what_to_do_with_files() -> None:
     entry = BOARDS / "stress_predict" / "subject-independent-v4" / "handcrafted-svm-d535a9be1d"
     known = read_record(entry)
+    count = known.manifest.most_of("methods_evaluated")
     for outside, todo in ((None, "with --dev"), ("mine", "score only the file of the chosen method")):
         run = {**known.run, "method": {**known.run["method"], "submission": outside}}
         [finding] = check_validation(record_evidence(entry, replace(known, run=run))).findings
-        assert finding.what == "30 methods, including this one, were scored on these test subjects"
+        assert finding.what == f"{count} methods, including this one, were scored on these test subjects"
         assert todo in finding.todo
 
 
 def test_a_method_that_reads_a_context_is_judged_at_the_level_that_its_audit_and_form_name() -> None:
-    [entry] = (BOARDS / "stress_predict" / "subject-independent-v4").glob("tcn-shared_tf-8*")
+    [entry] = (BOARDS / "stress_predict" / "subject-independent-v4").glob("tcn-shared_tf-*")
     record, audit = read_record(entry), read_audit(entry)
     assert audit is not None
     [now] = [finding.what for name, finding in audit_record(entry, record).findings if name == "confound_only"]

@@ -33,8 +33,8 @@ def private():
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """(data, run): folds of two subjects with 12 units each."""
-    root = world(tmp_path_factory.mktemp("sealed"), n_subjects=10)
+    """(data, run): folds of four subjects with 12 units each."""
+    root = world(tmp_path_factory.mktemp("sealed"), n_subjects=16)
     return root, method(root, plugin("Moments"), fusion="logreg", recipe="small")
 
 

@@ -12,7 +12,7 @@ from embench.records.record import read_manifest
 from ..tiny.running import Bench
 from ..tiny.world import TIMELESS, make_subjects, write
 
-THREE, BALANCED = [0, 1, 2], list(range(5))
+THREE, BALANCED, TEN = [0, 1, 2], list(range(5)), list(range(10))
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def test_a_record_names_its_seeds_and_its_command_only_those_that_are_not_the_de
     bench = Bench(data, tmp_path / "runs", protocol=str(rules))
     for seeds, said in ((None, ""), ("0,1,2", "--seeds 0,1,2")):
         run = read_manifest(bench.run("Moments", fusion="logreg", modalities="eda", seeds=seeds).folder)
-        assert run.seeds == (THREE if seeds else BALANCED)
+        assert run.seeds == (THREE if seeds else TEN)  # folds that are not dealt as balanced partitions
         assert run.config["request"]["seeds"] == ",".join(map(str, run.seeds))
         assert ("--seeds" in format_recorded_command(run)) == bool(said)
         assert said in format_recorded_command(run)

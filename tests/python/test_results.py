@@ -23,7 +23,7 @@ from ..published import PUBLISHED, link_entries
 from ..tiny.world import plugin
 
 ROOT = Path(__file__).parents[2]
-ENTRY = next((PUBLISHED / "stress_predict" / "subject-independent-v4").glob("cnn_tf-single-e2*"))
+ENTRY = next((PUBLISHED / "stress_predict" / "subject-independent-v4").glob("unet_se-single-*"))
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +148,7 @@ def test_the_plot_shows_other_metrics_on_axes_that_are_given(entry):
 
 
 def test_a_board_is_a_table(entry, tmp_path):
-    boards = link_entries(tmp_path, {"stress_predict/subject-independent-v4": [ENTRY.name, "handcrafted-knn-6*"]})
+    boards = link_entries(tmp_path, {"stress_predict/subject-independent-v4": [ENTRY.name, "handcrafted-knn-bf*"]})
     frame = embench.read_leaderboards("stress_predict", protocol="subject-independent-v4", leaderboards=boards)
     assert entry.id in set(frame["id"])
     assert set(frame["dataset"]) == {"stress_predict"}
@@ -200,7 +200,7 @@ def test_calibration_has_rows_for_tables(entry):
     assert (benefits["model"] <= found.positive).all()
     with pytest.raises(UsageError, match="no target"):
         entry.assess_calibration("arousal")
-    sealed = embench.open_result(next((PUBLISHED / "hku956" / "subject-independent-v4").glob("handcrafted-forest-19*")))
+    sealed = embench.open_result(next((PUBLISHED / "hku956" / "subject-independent-v4").glob("handcrafted-forest-d7*")))
     with pytest.raises(DataError, match="not public"):
         sealed.assess_calibration()
 

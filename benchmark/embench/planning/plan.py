@@ -122,8 +122,8 @@ def total_seconds(seconds: Iterable[float], workers: int) -> float:
     return max(free_at)
 
 
-# Forecast of the time to fit the confound models of a dataset's labels, as scores need them. Only one
-# model is fitted, and a few windows are read.
+# Forecast of the time to fit the confound models of a dataset's labels. Only one model is fitted, and a few windows
+# are read.
 
 _COLUMNS = 112
 """Columns of the confound model whose time is measured: as many as in the models that take most of the time."""
