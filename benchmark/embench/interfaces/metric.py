@@ -36,7 +36,7 @@ class Metric(ABC):
         title: name in text, by default the identifier in words; `short` heads a column. `about`: a sentence on what it
             measures; by default the first of its docstring.
         range: least and greatest value. `direction`: whether higher or lower is better. If the range is 0 to 1 and
-            chance is .5, protocols of version 3 use the add-one interval, see docs/why/statistics.md.
+            chance is .5, the interval is the add-one interval, see docs/why/statistics.md.
         kinds: kinds of targets it can score.
         chance_level: score of predictions without information, for any labels; None if it depends on the labels.
         depends_on_cut: True if it reads decisions, not only scores: such a metric never ranks.

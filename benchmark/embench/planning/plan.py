@@ -122,7 +122,7 @@ def total_seconds(seconds: Iterable[float], workers: int) -> float:
     return max(free_at)
 
 
-# Forecast of the time to fit the confound models of a dataset's labels, as scores of version 3 need them. Only one
+# Forecast of the time to fit the confound models of a dataset's labels, as scores need them. Only one
 # model is fitted, and a few windows are read.
 
 _COLUMNS = 112

@@ -192,8 +192,8 @@ OPTIONS = (
     ),
     Option(
         "seeds",
-        "Seeds, comma-separated; each seed has its own folds. Default: 0,1,2; for estimators 0 to 9 under version 3, "
-        "balanced partitions under version 4; 0 under the protocol of a paper.",
+        "Seeds, comma-separated; each seed has its own folds. Default: 0,1,2; for estimators on features the balanced "
+        "partitions, 0 to 5 or 0 to 4; 0 under the protocol of a paper.",
     ),
     Option(
         "partitions",

@@ -130,7 +130,7 @@ def run(
         recipe: `paper`, `small` or `quick`: the size of networks and training; by default `paper` on a GPU, `small` on
             a CPU. Runs with `quick` never enter a leaderboard.
         seeds: as a text, a number or several; each seed has its own folds. By default 0, 1 and 2; for estimators on
-            features 0 to 9 under version 3 of the protocols, and the balanced partitions under version 4.
+            features the balanced partitions, 0 to 5 or 0 to 4; 0 under the protocol of a paper.
         partitions: `"balanced"`: the seeds in which any two subjects share a test fold once.
         device: device for training networks: `auto`, `cpu`, `cuda`, `cuda:1` for the second GPU, or `mps`.
         data_root: folder that contains the datasets; by default `$EMBENCH_DATA`, else the user's data folder.

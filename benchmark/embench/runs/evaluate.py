@@ -188,7 +188,7 @@ def _pick_epoch(plan: Plan, cohort: Cohort, target: Target, expected: ExpectedPr
     scored units, by the protocol's primary metric; the last epoch if it is undefined in all.
 
     If the metric depends on the study's design, that of a `free` design is used, since one fold has few comparisons at
-    equal times or stimuli. For continuous targets in version 3 `ccc` is used, since the primary metric is not a plugin.
+    equal times or stimuli. For continuous targets `ccc` is used, since the primary metric is not a plugin.
     """
     primary_metric = plan.protocol.primary_metric_for(target.kind, "free")
     metric = registry.load_plugin(

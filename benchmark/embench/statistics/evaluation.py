@@ -65,8 +65,8 @@ from embench.statistics.scores import compute_scores, predict_from_calibration_d
 from embench.store.store import cache_array
 from embench.system import ProgressCallback, installed_version
 
-# Predictions of a method, fold by fold. Since protocol version 3, labelled units without a prediction count in every
-# score that is a proportion of comparisons.
+# Predictions of a method, fold by fold. Labelled units without a prediction count in every score that
+# is a proportion of comparisons.
 
 
 @dataclass(frozen=True)
