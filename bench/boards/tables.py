@@ -139,13 +139,25 @@ def adding(boards: Sequence[Board] = EVERY) -> str:
     return table(list(HEADS.values()), [list(summarise(section).line.values()) for section in found])
 
 
+def highest(boards: Sequence[Board] = EVERY) -> str:
+    """Table of the entry with the highest score of each board."""
+    lines = []
+    for board in boards:
+        row = board.first
+        above = ("yes" if row.above_chance else "no") if board.ranked else "—"
+        lines.append([board.title, f"`{board.metric}`", row.link, shown(row.score()), above, str(board.looks)])
+    return table(["board", "score", "highest entry", "its score", "above chance", "evaluations"], lines)
+
+
 def associated(boards: Sequence[Board] = EVERY) -> str:
     """Table of the rows whose scores are associated with the label at the level that decides, largest first."""
     lines = []
     for board in boards:
         for row in board.adding:
             seeds = f"{sum(row.adjusted.seeds.values())} of {len(row.adjusted.seeds)}"
-            lines.append([board.title, row.link, shown(row.decides.partial_r), shown(row.decides.residual_score), seeds])
+            lines.append(
+                [board.title, row.link, shown(row.decides.partial_r), shown(row.decides.residual_score), seeds]
+            )
     return table(["board", "entry", "partial r", "difference", "seeds alone"], lines)
 
 
@@ -318,7 +330,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "subjects apart": partial(subjects_apart, EVERY[0]),
     "rows": rows_by_level,
     **{f"claims {paper} {EVERY[k].dataset}": partial(claims, paper, EVERY[k]) for paper, k in CLAIMED},
-    **{of.__name__: of for of in (facts, adding, associated, pretraining, strict, elsewhere, choice, noise)},
+    **{of.__name__: of for of in (facts, adding, highest, associated, pretraining, strict, elsewhere, choice, noise)},
 }
 _MARKED = re.compile(r"(<!-- table (?P<name>[^:]+): begin -->)\n(?P<table>.*?)(<!-- table: end -->)", re.DOTALL)
 
