@@ -62,7 +62,7 @@ from embench.store import derive
 from embench.system import installed_version, limited_threads
 
 STRESS, EXERCISE = "wearable_stress", "wearable_stress/exercise"
-PROTOCOL, SEEDS = "subject-independent-v4", tuple(range(10))
+PROTOCOL, SEEDS = "subject-independent-v4", tuple(range(6))
 SENSITIVITY, PARTS = 0.8, 5
 RESULTS = ROOT / "docs" / "boards" / "exercise.json"
 MOVEMENT = "movement"

@@ -1,7 +1,7 @@
 """`docs/findings.md`, written from the published entries: `findings.md.j2` has the words, `published` the figures.
 
-Not one figure is typed. A sentence names the row that it rests on, with its interval and how often the test labels had
-been opened; where an interval includes the bound it says *not shown*, never *is not*.
+Not one figure is typed. A sentence names the row that it rests on, with its interval; where an interval includes the
+bound it says *not shown*, never *is not*.
 """
 
 from __future__ import annotations

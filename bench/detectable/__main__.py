@@ -56,7 +56,7 @@ class Pair:
 def board_pairs(dataset: str, target: str, metric: str) -> Iterator[Pair]:
     """Every two entries of a board that are of a kind, of those drawn."""
     found: dict[str, list[Record]] = defaultdict(list)
-    files = sorted((ROOT / "leaderboards" / dataset / "subject-independent-v3").glob("*/run.yaml"))
+    files = sorted((ROOT / "leaderboards" / dataset / "subject-independent-v4").glob("*/run.yaml"))
     for at in np.random.default_rng(0).permutation(len(files)):
         text = files[at].read_text()
         kind = "features" if "\n  inputs: features\n" in text else "network"
@@ -117,7 +117,7 @@ def foretold(pairs: Sequence[Pair]) -> str:
         alike = [_geometric([p.sd for p in each if p.alike == pair.alike] for each in others) for pair in own]
         low, _, high = quantiles([np.array([pair.sd for pair in each]) for each in others])
         apart = [[o.sd for o in own if not {o.one, o.other} & {pair.one, pair.other}] for pair in own]
-        ends = np.array([np.quantile(each, EDGES) for each in apart])
+        ends = np.array([np.quantile(each or [np.nan], EDGES) for each in apart])
         assumed = {
             "constant": np.full(len(sd), 0.1),
             "kind elsewhere": np.full(len(sd), _geometric([pair.sd for pair in each] for each in others)),

@@ -61,7 +61,7 @@ def entries():
     """Published entries that a command names, and a few of the others."""
     named = {word.rpartition("/")[2] for page in PAGES for words in commands(page) for word in words}
     boards = ROOT / "leaderboards"
-    folders = [*boards.glob("stress_predict/*/*/"), *boards.glob("wearable_stress/*-v3/*/")]
+    folders = [*boards.glob("stress_predict/*/*/"), *boards.glob("wearable_stress/*-v4/*/")]
     some = [folder for folder in folders if folder.name in named or folder.name[-2:] < "03"]
     return [*some, *(folder for folder in boards.glob("eegmat/*/*/") if folder.name in named)]
 

@@ -28,7 +28,7 @@ HOW_TO, PAGE = Limits(1200), Limits(2500)
 
 CEILINGS = {
     "docs/why/protocol.md": Limits(3000),  # the specification
-    "docs/findings.md": Limits(1850, mean=18.5, banned=5),  # made by bench.boards.tables: lower it with the template
+    "docs/findings.md": Limits(1200, banned=3),  # made by bench.boards.tables: lower it with the template
 }
 """Pages that are not there yet, with what they have: lower it, never raise it."""
 
