@@ -65,7 +65,7 @@ def test_what_cannot_be_compared_has_no_rank_and_says_why(tmp_path: Path) -> Non
     build_leaderboards(tmp_path)
     page = (tmp_path / "stress_predict" / "README.md").read_text()
     assert "(pretrained on labels of the test subjects)" in page
-    assert "(auroc_crossed_matched undefined)" in page
+    assert "(primary metric not estimable)" in page
 
 
 def test_weights_of_unknown_origin_have_no_rank(tmp_path: Path) -> None:

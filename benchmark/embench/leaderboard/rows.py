@@ -326,7 +326,7 @@ def _list_marks(entry: LeaderboardEntry, target: str) -> list[str]:
     if seeds := explain_refused_seeds(run):
         marks.append(f"seeds {seeds}")
     if entry.scores.get_score(target, primary_metric) is None:
-        marks.append(f"{primary_metric} undefined")
+        marks.append("primary metric not estimable")
     if not entry.files_known:
         marks.append(UNKNOWN_FILES)
     if not marks and not entry.ranked:
