@@ -10,11 +10,11 @@ import pytest
 
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import LabelRule, Target
+from embench.statistics.confound_blocks import ConfoundBlocks
 from embench.statistics.confound_test import (
     RULE,
     VARIANTS,
     Association,
-    ConfoundBlocks,
     LabelledUnits,
     Variant,
     estimate_metric,

@@ -24,9 +24,9 @@ from sklearn.tree import DecisionTreeClassifier
 
 from embench.interfaces.metric import Undefined
 from embench.statistics import nuisance_models
+from embench.statistics.confound_blocks import ConfoundBlocks
 from embench.statistics.confound_test import (
     CONFOUND_LEVELS,
-    ConfoundBlocks,
     LabelledUnits,
     estimate_metric,
     measure_association,

@@ -40,9 +40,9 @@ from embench.records.record import RUN_FILE, Record, is_own, read_manifest, read
 from embench.records.scores import NUISANCES_DIFFER, TOLERANCE, differences
 from embench.registry import find_releases
 from embench.statistics import evaluation
+from embench.statistics.confound_blocks import ConfoundBlocks
 from embench.statistics.confound_test import (
     Begin,
-    ConfoundBlocks,
     Studies,
     make_confound_blocks,
     make_studies,

@@ -15,7 +15,8 @@ from embench.interfaces.metric import Undefined
 from embench.interfaces.units import LabelRule, Target, Unit
 from embench.protocols import Fold
 from embench.statistics import confound_test
-from embench.statistics.confound_test import Association, ConfoundBlocks, estimate_metric, measure_association
+from embench.statistics.confound_blocks import ConfoundBlocks
+from embench.statistics.confound_test import Association, estimate_metric, measure_association
 from embench.statistics.intervals import leave_one_out
 from embench.statistics.nuisance_columns import Observed, Study, make_block, make_study
 from embench.statistics.nuisance_movement import adjusted_modalities, behaviour_features, breath, eyes, jaw, muscle

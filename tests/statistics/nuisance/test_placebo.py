@@ -8,7 +8,8 @@ from joblib import parallel_config
 
 from embench.interfaces.metric import Undefined
 from embench.statistics import confound_test
-from embench.statistics.confound_test import ConfoundBlocks, measure_association
+from embench.statistics.confound_blocks import ConfoundBlocks
+from embench.statistics.confound_test import measure_association
 from embench.statistics.intervals import Estimate, leave_one_out
 from embench.statistics.nuisance_columns import Study, axes_of, placebo
 
