@@ -471,6 +471,6 @@ def _tabulate(wins: np.ndarray, pairs: np.ndarray, subject: Sequence[int] | np.n
     """Return the wins and pairs of owners (a subject in a fold) as a table of all subjects, with an empty diagonal."""
     tables = Pairs(np.zeros((subjects, subjects)), np.zeros((subjects, subjects)))
     for table, values in zip(tables, (wins, pairs), strict=True):
-        np.add.at(table, np.ix_(subject, subject), values)
+        np.add.at(table, np.ix_(np.asarray(subject), np.asarray(subject)), values)
         np.fill_diagonal(table, 0)
     return tables
