@@ -106,10 +106,6 @@ PersonName = Annotated[str, StringConstraints(pattern=rf"^(\w|{_NO_FORMULA}[^\r\
 """A person's name. Spreadsheets open tables with it, so it must not begin a formula."""
 
 
-VERSION_2_SINCE = dt.date(2026, 11, 30)
-OWN_NONCE = "its folds follow from a nonce that its checker chose"
-
-
 class Nonce(BaseModel):
     """The text that, with the entry's digest, decides which folds a spot check runs."""
 
@@ -119,20 +115,13 @@ class Nonce(BaseModel):
     source: Line | None = Field(default=None, description="File that revealed it; null where its checker chose it.")
     time: dt.datetime | None = Field(default=None, description="Time at which it was revealed, in UTC.")
 
-    @model_validator(mode="before")
-    @classmethod
-    def _read_version_1(cls, content: Any) -> Any:
-        return {"value": content} if isinstance(content, str) else content
-
 
 class Attestation(BaseModel):
     """A record of the checks of an entry by another person, with the data and the tolerances of these checks."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    version: Literal[1, 2] = Field(
-        default=2, description="Version of the format; in version 1 the checker chose the nonce."
-    )
+    version: Literal[2] = Field(default=2, description="Version of the format.")
     protocol: Word = Field(description="Protocol of the entry.")
     entry: Word = Field(description="Id of the entry.")
     digest: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] = Field(
@@ -160,12 +149,10 @@ class Attestation(BaseModel):
     def _fits_its_level(self) -> Self:
         """Return the attestation. Raises ValueError if a spot check lacks a field, or another level has one of its
         fields."""
-        # A spot check has all of these fields, every other attestation none; version 1 lacks those of `drawn`.
-        drawn = [self.nonce and self.nonce.source, self.nonce and self.nonce.time, self.total] * (self.version > 1)
-        if {each is not None for each in (self.nonce, self.stages, *drawn)} != {self.level == "spot_checked"}:
+        # A spot check has all of these fields, every other attestation none.
+        own = (self.nonce, self.nonce and self.nonce.source, self.nonce and self.nonce.time, self.stages, self.total)
+        if {each is not None for each in own} != {self.level == "spot_checked"}:
             raise ValueError("a spot check has a nonce, its source and the stages that follow, and nothing else has")
-        if self.version == 1 and self.on >= VERSION_2_SINCE:
-            raise ValueError("embench writes no such attestation any more: check the entry again")
         return self
 
 
@@ -195,9 +182,7 @@ def read_attestations(folder: Path, run: Manifest) -> list[FoundAttestation]:
             all_stages = list_test_stages(folder, run)
             expected = pick_stages(attestation.digest, nonce.value, len(attestation.stages), all_stages)
             stated = nonce.value, nonce.time, attestation.total
-            if attestation.version == 1:
-                stale = OWN_NONCE
-            elif stated != (*_find_nonce(folder, attestation.digest), len(all_stages)):
+            if stated != (*_find_nonce(folder, attestation.digest), len(all_stages)):
                 raise CheckFailed("the nonce of a spot check is not the one revealed for the entry", where=str(path))
             if attestation.stages != expected:
                 raise CheckFailed(
@@ -537,10 +522,8 @@ class LeaderboardEntry:
 
     @property
     def ranked(self) -> bool:
-        """True if others ran the entry or parts of it again. A spot check of version 1 counts here, although it no
-        longer counts as evidence, so that its entry keeps the rank."""
-        has_version_1 = any(each.stale == OWN_NONCE for each in self.attestations)
-        return has_version_1 or self.evidence.level in RANKED_LEVELS
+        """True if others ran the entry or parts of it again."""
+        return self.evidence.level in RANKED_LEVELS
 
     @property
     def files_known(self) -> bool:
