@@ -9,6 +9,8 @@ import pytest
 
 from embench.leaderboard.entries import list_entry_folders
 from embench.leaderboard.pull_request import check_entry, select_failures
+from embench.records.record import read_manifest
+from embench.runs.reproduce import Reproduction, _compare_cost
 
 from ..sample import drawn, proof
 
@@ -44,3 +46,16 @@ def test_a_published_entry_is_of_the_data(board: str) -> None:
     made = {check.check: check for check in check_entry(folder, Path(DATA))}
     assert not select_failures(made.values())
     assert {made[name].status for name in ("labels", "confound_only")} == {"passed"}
+
+
+def test_a_spot_check_of_another_fold_compares_flops_about_and_parameters_exactly() -> None:
+    """The published case: the first row of one fold lacked the start of its context, of which 0.3 % fewer FLOPs came."""
+    run = read_manifest(BOARDS / "wearable_stress" / "subject-independent-v4" / "tcn-shared_tf-915ac858a6")
+    result = Reproduction(run.id, "spot_checked")
+    _compare_cost(run, run.cost.model_copy(update={"flops": 14194304}), result, ("parameters",))
+    assert not result.wrong
+    for change in ({"flops": 5 * 14194304}, {"parameters": 56050}):
+        _compare_cost(
+            run, run.cost.model_copy(update=change), result := Reproduction(run.id, "spot_checked"), ("parameters",)
+        )
+        assert len(result.wrong) == 1

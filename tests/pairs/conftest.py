@@ -22,7 +22,7 @@ def world(tmp_path_factory, installing):
         # Its thousands of values of an EEG take an `lda` a minute; these are six hundred.
         patch.setattr("embench_plugins.encoders.multirocket.REACH_S", 0.06)
         # Its recordings are shorter than some windows; networks are put together here, and not pretrained.
-        patch.setattr("embench.engine.fits.require_windows", lambda stage: None)
+        patch.setattr("embench.engine.fits.require_windows", lambda _: None)
         yield made.write(folder)
     sys.modules.pop("embench_made", None)
     registry.refresh()
