@@ -49,7 +49,7 @@ def test_a_published_entry_is_of_the_data(board: str) -> None:
 
 
 def test_a_spot_check_of_another_fold_compares_flops_about_and_parameters_exactly() -> None:
-    """The published case: the first row of one fold lacked the start of its context, of which 0.3 % fewer FLOPs came."""
+    """The published case: the first row of one fold lacked the start of its context, and took 0.3 % fewer FLOPs."""
     run = read_manifest(BOARDS / "wearable_stress" / "subject-independent-v4" / "tcn-shared_tf-915ac858a6")
     result = Reproduction(run.id, "spot_checked")
     _compare_cost(run, run.cost.model_copy(update={"flops": 14194304}), result, ("parameters",))
