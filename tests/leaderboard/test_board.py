@@ -362,7 +362,7 @@ def test_the_highest_attestation_that_is_of_the_entry_as_it_is_counts(tmp_path: 
     [
         ({"level": "best"}, "level: Input should be"),
         ({"by": "Somebody Else"}, "is not what its file name says"),
-        ({"nonce": "1"}, "a spot check has a nonce"),
+        ({"nonce": {"value": "1"}}, "a spot check has a nonce"),
         ({"extra": 1}, "extra: unknown key"),
     ],
 )
