@@ -149,7 +149,7 @@ def _unbroken(token: Any) -> list[str]:
 
 
 def journey(*wanted: str, most: int = 3) -> tuple[int, list[str]]:
-    """The words of the shortest way from README to one of the pages, all read whole, and the way: `most` clicks at most."""
+    """The words of the shortest way from README to one of the pages, each read whole, and the way."""
     ways = {"README.md": [(count_words("README.md"), ["README.md"])]}
     best: tuple[int, list[str]] = (10**6, [])
     for _ in range(most):
