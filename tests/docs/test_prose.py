@@ -10,8 +10,8 @@ import pytest
 from . import names, prose
 from .pages import ROOT
 
-WORDS = 72_800
-"""Of the documentation, code included, without what is made from code. The goal is 70,000: lower it, never raise it."""
+WORDS = 70_000
+"""Of the documentation, code included, without what is made from code: lower it, never raise it."""
 
 
 class Limits(NamedTuple):

@@ -5,7 +5,7 @@ import re
 import pytest
 
 import embench
-from bench import figures
+from bench import figures, schematics
 from embench.statistics.form import lines
 
 from .pages import ROOT, blocks
@@ -42,5 +42,5 @@ def test_the_figure_of_a_leaderboard_shows_what_is_printed(shown):
 
 
 def test_the_figures_are_as_they_are_drawn():
-    drawn = {name: draw() for name, draw in figures.FIGURES.items()}
+    drawn = {name: draw() for name, draw in (figures.FIGURES | schematics.FIGURES).items()}
     assert {name: (figures.IMAGES / name).read_text(encoding="utf-8") for name in drawn} == drawn
