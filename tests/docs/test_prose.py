@@ -10,7 +10,7 @@ import pytest
 from . import names, prose
 from .pages import ROOT
 
-WORDS = 72_800
+WORDS = 72_750
 """Of the documentation, code included, without what is made from code. The goal is 70,000: lower it, never raise it."""
 
 
