@@ -27,9 +27,8 @@ from types import ModuleType
 ROOT = Path(__file__).resolve().parents[1]
 KEPT = ROOT / "docs" / "gallery"
 EXAMPLES = (
-    "first_number", "own_predictions", "own_study", "sklearn_pipeline", "sklearn_folds", "lightning_network",
-    "huggingface_trainer",
-    "torch_network", "braindecode_network", "three_methods", "paper_board",
+    "first_number", "sklearn_pipeline", "sklearn_folds", "lightning_network", "huggingface_trainer",
+    "braindecode_network", "three_methods", "paper_board",
 )  # fmt: skip
 SCORE = re.compile(r"\d?\.\d+ \[-?\d?\.\d+, -?\d?\.\d+\]|\d\.\d+   95 % CI ")
 LARGEST_B, THUMBNAIL_PX, COLUMNS = 60_000, (320, 200), 100

@@ -12,9 +12,10 @@ from embench.testing import check
 
 from ..leaderboard.boards import place
 from .conftest import run_all
-from .pages import GUIDE, blocks, commands
+from .pages import GUIDE, ROOT, blocks, commands
 
 __all__ = ["place"]
+NETWORK = ROOT / "docs" / "start" / "own-network.md"
 BLOCKS = [block for page in GUIDE for block in blocks(page)]
 
 
@@ -62,16 +63,16 @@ def test_commands_run_and_the_package_with_them(mine, shell, workplace):
 
 
 @pytest.mark.slow
-def test_the_whole_way_from_nothing_to_a_row(place, shell, workplace, site, installing, monkeypatch):
-    """The lines of the guide; pip is what `installing` is, and runs are called by the ids that they print."""
+def test_the_whole_way_from_a_network_to_an_entry(place, shell, workplace, site, installing, monkeypatch):
+    """The lines of the tutorial; pip is what `installing` is, and runs are called by the ids that they print."""
     monkeypatch.setenv("EMBENCH_CACHE", str(place.root / "cache"))
-    (way,) = (block.body for block in BLOCKS if "embench leaderboard submit" in block.body)
+    (way,) = (block.body for block in blocks(NETWORK) if "embench leaderboard submit" in block.body)
     runs: list[str] = []
     for line in way.splitlines():
         words = shlex.split(line.removeprefix("$ "))
         if words[0] == "pip":
             package = next((workplace / words[-1]).glob("embench_*"))
-            installing.write(site, "embench-my-bayes", "0.1.0", {"plugins": package.name}, package)
+            installing.write(site, "embench-my-net", "0.1.0", {"plugins": package.name}, package)
             registry.refresh()
             continue
         words = [str(place.data) if word == "DIR" else word for word in words]

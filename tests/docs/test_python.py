@@ -35,10 +35,10 @@ def test_a_changed_script_has_to_be_run_again(tmp_path, monkeypatch):
         (tmp_path / "examples" / f"{name}.py").write_bytes(gallery.script(name).read_bytes())
     monkeypatch.setattr(gallery, "ROOT", tmp_path)
     assert list(gallery.faults()) == []
-    with gallery.script("own_study").open("a") as file:
+    with gallery.script("first_number").open("a") as file:
         file.write("\n")
     assert list(gallery.faults()) == [
-        "docs/gallery/own_study.md does not show examples/own_study.py as it is now. Run: make gallery"
+        "docs/gallery/first_number.md does not show examples/first_number.py as it is now. Run: make gallery"
     ]
 
 

@@ -14,6 +14,8 @@ BOARDS = ROOT / "leaderboards"
 SVM = BOARDS / "stress_predict" / "subject-independent-v4" / "handcrafted-svm-d535a9be1d"
 EEGMAT = BOARDS / "eegmat" / "subject-independent-v4" / "amigos_features-naive_bayes-5c3f69e2bd"
 RESULT = ROOT / "docs" / "guide" / "result.md"
+READ = ROOT / "docs" / "start" / "read-leaderboard.md"
+ARITHMETIC = EEGMAT.with_name("handcrafted-svm-50a3987de6")
 
 
 @pytest.mark.parametrize(
@@ -21,6 +23,7 @@ RESULT = ROOT / "docs" / "guide" / "result.md"
     [
         (RESULT, "stress_predict: ", SVM),
         (RESULT, "  This design cannot", EEGMAT),
+        (READ, "eegmat: ", ARITHMETIC),
     ],
 )
 def test_a_page_shows_what_is_printed(page, begin, entry):
