@@ -58,7 +58,7 @@ def leaderboard(dataset: str, target: str, metric: str, subtitle: str, more: tup
     """Return the scores of the support vector machine on handcrafted features, by signals."""
     scores = []
     for entry in sorted((ROOT / "leaderboards" / dataset / "subject-independent-v4").glob("handcrafted-svm-*")):
-        run = yaml.load((entry / "run.yaml").read_text("utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        run = yaml.safe_load((entry / "run.yaml").read_text("utf-8"))
         if target in run["targets"] and not run["config"]["train_dataset"]:
             found = json.loads((entry / "scores.json").read_text("utf-8"))["scores"][target][metric]
             signals = run["method"]["modalities"]

@@ -35,7 +35,6 @@ from embench.leaderboard.entries import (
     list_entry_folders,
     load_leaderboard_entry,
     publish_runs,
-    read_attestation,
 )
 from embench.leaderboard.nonces import NONCES_FILE
 from embench.leaderboard.verify import (
@@ -111,11 +110,6 @@ def check_history(boards: Path, earlier: Path) -> Iterator[EntryCheck]:
         board, id_ = path.parts[-3], rest.rpartition("--")[0]
         if f"{board}/{protocol}/{id_}" not in now or path.suffix != ".json":
             yield EntryCheck(f"{board}/{ATTESTATIONS_FOLDER}/{path.name}", "history", "failed", "it is of no entry")
-        elif not (earlier / path.relative_to(boards)).exists():
-            with suppress(EmbenchError):  # other checks report it
-                if read_attestation(path).version == 1:
-                    reason = f"{path.name} is of an earlier version: check the entry again"
-                    yield EntryCheck(f"{board}/{protocol}/{id_}", "history", "failed", reason)
     if (was := _read_bytes(earlier / NONCES_FILE)) != _read_bytes(boards / NONCES_FILE):
         reason = "only the main branch draws nonces: take the file as it was" if was else "nobody committed to nonces"
         yield EntryCheck(NONCES_FILE, "history", "failed", reason)

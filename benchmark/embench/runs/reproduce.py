@@ -507,8 +507,8 @@ def _compare_cost(run: Manifest, repeated: CostPart, result: Reproduction, exact
     """Compare costs that do not depend on the machine: those of `exact` exactly, the others approximately."""
     names = ("parameters", "flops")
     stated, counted = ({name: getattr(cost, name) for name in names} for cost in (run.cost, repeated))
-    of_exact = ({name: cost[name] for name in exact} for cost in (stated, counted))
-    result.wrong += _format_differences("run.yaml", differences(*of_exact, "cost"))
+    one_cost, other_cost = ({name: cost[name] for name in exact} for cost in (stated, counted))
+    result.wrong += _format_differences("run.yaml", differences(one_cost, other_cost, "cost"))
     for name in names:
         one, other = stated[name], counted[name]
         if name not in exact and one and other and max(one, other) > COUNTS_FACTOR * min(one, other):
