@@ -1,4 +1,4 @@
-"""A Slurm of one node, a Ray of two, and a grid of 200 stages to run on them."""
+"""A Slurm of one node, a Ray of two, and a grid of 160 stages to run on them."""
 
 import getpass
 import os
@@ -31,9 +31,9 @@ METHOD = (
     "logreg",
 )
 GRID = (*METHOD, "--fusion", "lda", "--seeds", "0,1,2,3,4")
-"""200 stages: 2 methods, 5 seeds, 5 folds, 2 targets, of each one that fits and one that predicts."""
+"""160 stages: 2 methods, 5 seeds, 4 folds, 2 targets, of each one that fits and one that predicts."""
 SAMPLE = (*METHOD, "--seeds", "0")
-"""20 of them."""
+"""One of the methods with one seed."""
 
 
 class Grid:

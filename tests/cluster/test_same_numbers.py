@@ -1,4 +1,4 @@
-"""A grid of 200 stages gives the same bytes on this machine, on Slurm and on Ray, whatever is killed meanwhile, and no
+"""A grid of 160 stages gives the same bytes on this machine, on Slurm and on Ray, whatever is killed meanwhile, and no
 stage comes to its end twice."""
 
 import os
@@ -16,18 +16,18 @@ KILLS = int(os.environ.get("EMBENCH_KILLS", "30"))
 ON_SLURM = ("--executor", "slurm", "--workers", "2", "--cluster", "mem=2G")
 
 
-def same(grid, local, stages=200):
+def same(grid, local):
     assert grid.content() == local
     ended = grid.ended()
     assert sorted(set(ended)) == sorted(ended), "a stage came to its end twice"
-    assert len(ended) == stages
+    assert set(ended) == {folder.name for folder in grid.runs.glob("stages/*")} != set()
 
 
 @RAY
 @pytest.mark.slow
 def test_a_ray_of_this_machine_gives_the_same_bytes(make_grid):
     grid = make_grid("ray-sample", SAMPLE).run("--executor", "ray", "--workers", "2")
-    same(grid, make_grid("local-sample", SAMPLE).run().content(), stages=20)
+    same(grid, make_grid("local-sample", SAMPLE).run().content())
     assert "numpy" in next(grid.runs.glob("workers/*.txt")).read_text()  # what only workers elsewhere leave
 
 
