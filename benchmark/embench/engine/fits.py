@@ -506,9 +506,8 @@ def window_grids(stage: Stage[PretrainParams]) -> list[tuple[Grid, np.ndarray]]:
 
 
 def require_windows(stage: Stage[PretrainParams]) -> None:
-    """Do nothing if the segments of a stage that pretrains without labels hold at least 2 training windows; else raise
-    DataError."""
-    if sum(np.count_nonzero(role == 0) for _, role in window_grids(stage)) < 2:
+    """Raise DataError if a stage pretrains without labels and its segments hold fewer than 2 training windows."""
+    if "y" not in stage.task and sum(np.count_nonzero(role == 0) for _, role in window_grids(stage)) < 2:
         _refuse_windows(stage)
 
 

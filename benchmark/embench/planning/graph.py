@@ -528,8 +528,7 @@ class Builder:
             # A step of the whole model continues all earlier ones, a modality's step those of the modality.
             before = {r: s for r, s in last.items() if step.modality is None or r in ("pretrained", role)}
             stage = self._make_pretrain_stage(step, seed, fold, sides, before)
-            if "y" not in stage.task:
-                fits.require_windows(stage)
+            fits.require_windows(stage)
             self.graph.add(stage)
             last = {role: stage} if step.modality is None else {**last, role: stage}
         return get_stage_ids(last)

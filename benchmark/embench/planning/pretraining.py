@@ -132,8 +132,7 @@ def plan_pretraining(request: Request, seed: int = 0) -> PretrainingPlan:
     setting = Setting(protocol, method.device, THREADS, places=places)
     stages = {step.modality: make_external_stage(method, step, sources, setting, seed, {}) for step in steps}
     for stage in stages.values():
-        if "y" not in stage.task:
-            fits.require_windows(stage)
+        fits.require_windows(stage)
     return PretrainingPlan(request, protocol, method, data, sources, seed, method.device, stages)
 
 
