@@ -91,7 +91,7 @@ def prepare(work: Path) -> None:
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     for name in ("stress_predict", "wearable_stress"):
-        call(work, "data", "synthesize", name, "--out", f"data/{name}", "--subjects", "5")
+        call(work, "data", "synthesize", name, "--out", f"data/{name}", "--subjects", "6")
         (work / "data" / name / "EMBENCH_SYNTHETIC.json").unlink()  # else no leaderboard takes an entry
     (work / "first").mkdir()
     call(work / "first", *RUN, "--workers", "1")  # with the seeds that a leaderboard takes
@@ -286,10 +286,11 @@ HEAD = """# Commands stopped at random moments
 
 `python -m bench.kills`: {n} trials, {dates}, at commit {commits}.
 
-Each command runs on a synthetic Stress-Predict of five subjects, in a fresh folder with an empty cache. A signal goes
-to its main process at a random moment. The same command then runs to its end, and all files are compared with those
-of an undisturbed run: results, records, stages, entries, tables and cache. Fields of time and memory, locks, the
-database of file dates, forecasts and notes about a command's progress are not compared.
+Each command runs on a synthetic Stress-Predict of five subjects (six in the last trials), in a
+fresh folder with an empty cache. A signal goes to its main process at a random moment. The same command then runs to
+its end, and all files are compared with those of an undisturbed run: results, records, stages, entries, tables and
+cache. Fields of time and memory, locks, the database of file dates, forecasts and notes about a command's progress are
+not compared.
 
 An earlier SIGTERM in `grid` ended with the code of Ctrl-C. The likely cause, an interrupt in the import of a dataclass,
 was repeated by a test and mended; the trial was repeated. So were two trials of `leaderboard submit`, whose folder was
