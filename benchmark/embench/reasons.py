@@ -82,6 +82,7 @@ REASON_TEXTS: Mapping[str, str] = {
     "primary_metric_undefined": "{metric} can't be estimated: {reason}",
     "time_decides": "not estimable: {metric} can't be estimated, and in {within} the time alone reaches {reached:.3f}",
     "few_to_adjust": "{n} units of {of} subjects are too few to adjust for the confounds",
+    "nothing_left": "time, order and movement, adjusted for in each subject, explain the {what} fully",
     "cuts_of_folds": "the training part of each fold decides which labels are high",
     # checks of an audit
     "no_predictions": "the record contains no predictions",

@@ -104,3 +104,18 @@ def test_too_few_units_are_told():
     found = adjust(scores[:, rows], labels[rows], few)
     assert isinstance(found.effect, Undefined)
     assert "too few to adjust" in found.effect.reason
+
+
+def test_two_recordings_of_a_subject_leave_nothing_of_the_label_to_associate():
+    """Walks after a happy and a sad induction: the place, adjusted for in each subject, explains the label."""
+    rng, subjects, units = np.random.default_rng(0), 24, 10
+    subject, place = np.repeat(np.arange(subjects), 2 * units), np.tile(np.repeat([0, 1], units), subjects)
+    labels = ((place + subject) % 2).astype(float)[:, None]
+    own = np.column_stack([np.ones(len(place)), np.exp(-place / 2)])
+    columns = ConfoundColumns(own, np.eye(2)[place][:, 1:], np.zeros((len(place), 0)))
+    fold = np.stack([rng.permutation(np.arange(subjects) % 5) for _ in range(6)])
+    found = adjust(
+        labels[None] + rng.normal(size=(6, len(place), 1)), labels, Sample(columns, subject, subject, place, fold)
+    )
+    assert isinstance(found.effect, Undefined)
+    assert found.effect.reason == "time, order and movement, adjusted for in each subject, explain the label fully"

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from embench.interfaces.recording import split_modality
 from embench.protocols import Design
 from embench.reasons import Reason
-from embench.records.scores import NO_REASON, Adjusted, AdjustedAt, ConfoundOnlyModel, Score, Scores
+from embench.records.scores import Adjusted, AdjustedAt, ConfoundOnlyModel, Score, Scores
 from embench.records.wording import gain_sentences, inside_subjects, join_with_and
 from embench.statistics import metric_facts
 from embench.vocabulary import label
@@ -281,7 +281,8 @@ def _confound_answers(
         yield Answer("movement", text, "not computed", "the confound analysis was not run")
         return
     if adjusted.undefined:
-        yield Answer("movement", text, "cannot be told", plain_reason(adjusted.undefined, dataset))
+        word: AnswerWord = "too few data" if adjusted.undefined.id == "few_to_adjust" else "cannot be told"
+        yield Answer("movement", text, word, plain_reason(adjusted.undefined, dataset))
         return
     if adjusted.metric != metric:  # of an older record: it rests on a score that does not hold the stimulus constant
         yield Answer("movement", text, "too few data", f"too few comparisons for {metric_facts(metric).title}")
@@ -314,8 +315,6 @@ def _small_study_answer(adjusted: Adjusted, beside: Sequence[str], metric: str, 
     order = ["position", "previous stimulus"] if "crossed" in metric and "matched" not in metric else []
     given = join_with_and(["time", *order, *(["movement"] if adjusted.has_movement else []), *beside])
     text = f"given {given}?{'' if adjusted.has_movement else ' (movement was not recorded)'}"
-    if not at.partial_r.is_defined:
-        return Answer("movement", text, "too few data", at.partial_r.undefined or NO_REASON)
     label_left = at.label_residual_proportion
     if label_left is not None and label_left < LEAST_LABEL_RESIDUAL:
         why = (

@@ -434,6 +434,8 @@ def _analyse_small_study(
     stimulus = cell[known] if cell.any() else None
     sample = Sample(columns.take(known), subject, group, stimulus, fold[:, known][:, first])
     adjusted = adjust(np.stack(standardised), label_columns(tested.y[known], target), sample)
+    if isinstance(adjusted.effect, Undefined):
+        return adjusted.effect
     chance = 0.5 if metric_facts(metric).is_like_auroc else 0.0
     level = {
         "partial_r": number_as_json(adjusted.effect),

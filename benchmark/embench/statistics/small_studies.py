@@ -245,9 +245,13 @@ def adjust(scores: np.ndarray, labels: np.ndarray, sample: Sample) -> SmallStudy
     score_left = _residual_proportion(x, scores.mean(0), residuals, sample.subject)
     groups = int(sample.group.max()) + 1
     scale = float(np.sqrt((x**2).sum() * (y**2).sum()))
-    if residuals.freedom < groups or groups < 2 or scale < 1e-9:
-        few = Undefined("few_to_adjust", n=n, of=len(residuals.rows))
-        return SmallStudyAssociation(few, np.zeros(groups), score_left, label_residual_proportion, 1.0, whole=False)
+    why = None
+    if residuals.freedom < groups or groups < 2:
+        why = Undefined("few_to_adjust", n=n, of=len(residuals.rows))
+    elif scale < 1e-9:
+        why = Undefined("nothing_left", what="label" if (y**2).sum() < (x**2).sum() else "score")
+    if why is not None:
+        return SmallStudyAssociation(why, np.zeros(groups), score_left, label_residual_proportion, 1.0, whole=False)
     r = float((x * y).sum()) / scale
     u = ((x / scale) * (y - r * scale / (x**2).sum() * x)).sum(1)  # each unit's influence on r
     variance, group_variance, clusters = _clustered_variance(u, sample)

@@ -6,9 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import embench
+from embench.audits import audit_record
+from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Units
 from embench.protocols import load_protocol
 from embench.protocols.units import label_units, make_units
+from embench.records.record import read_record
+from embench.statistics.answers import answer_questions
 from embench.statistics.conditioned import comparisons
 from embench.testing import check_dataset
 from embench_plugins.datasets.quiroz2018 import synthetic
@@ -189,3 +194,18 @@ class TestReal:
         own = np.array([segment.features for segment in segments])
         expected = alone.auroc_within(who, y, alone.out_of_fold(who, y.astype(int), own))
         assert AurocWithin()(scored(units, y, score)) == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.slow
+def test_adjustment_is_cannot_be_told_and_an_audit_states_no_association(tmp_path):
+    """A subject has two labelled walks, so the place of a walk, adjusted for in each subject, explains the label."""
+    synthetic.synthesize(tmp_path / "quiroz2018", subjects=16, seed=3, effect=1.0, length_s=None)
+    result = embench.run(
+        dataset="quiroz2018", encoder="signal_mean", fusion="logreg", modalities="acc", data_root=tmp_path,
+        runs=tmp_path / "runs", workers=1,
+    )  # fmt: skip
+    answer = answer_questions(result.manifest, result.scores)["happy"].find_answer("movement")
+    assert (answer.answer, answer.evidence) == ("cannot be told", str(Undefined("nothing_left", what="label").reason))
+    audited = audit_record(result.folder, read_record(result.folder))
+    assert "confound_only" in audited.skipped
+    assert "confound_only" not in dict(audited.findings)
