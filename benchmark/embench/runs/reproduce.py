@@ -387,8 +387,10 @@ def _list_training_units(planned: Plan) -> dict[tuple[int, int], Sequence[int] |
 
 def _compute_labels(planned: Plan) -> Labels:
     """Return the labels of the tested units, made by the rules of the dataset's card."""
-    cohort, folds = planned.test, planned.folds if planned.fit is planned.test else {}
-    return compute_cohort_labels(cohort, cohort.targets, folds, cohort.positions)
+    cohort = planned.test
+    if planned.fit is planned.test:
+        return compute_cohort_labels(cohort, cohort.targets, planned.folds, cohort.eligible)
+    return compute_cohort_labels(cohort, cohort.targets, {}, cohort.positions)  # folds are of the training dataset
 
 
 def _get_fold_rows(rows: Sequence[Mapping[str, Any]]) -> set[tuple[str, ...]]:

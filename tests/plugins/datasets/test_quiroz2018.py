@@ -8,11 +8,13 @@ import pytest
 
 import embench
 from embench.audits import audit_record
+from embench.cli import main
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Units
 from embench.protocols import load_protocol
 from embench.protocols.units import label_units, make_units
 from embench.records.record import read_record
+from embench.runs.reproduce import reproduce_entry
 from embench.statistics.answers import answer_questions
 from embench.statistics.conditioned import comparisons
 from embench.testing import check_dataset
@@ -196,16 +198,37 @@ class TestReal:
         assert AurocWithin()(scored(units, y, score)) == pytest.approx(expected, abs=1e-6)
 
 
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """Runs a simple method on synthetic walks of usual length."""
+    folder = tmp_path_factory.mktemp("walks")
+    synthetic.synthesize(folder / "quiroz2018", subjects=16, seed=3, effect=1.0, length_s=None)
+    (folder / "quiroz2018" / "EMBENCH_SYNTHETIC.json").unlink()  # else no leaderboard takes an entry
+    method = {"dataset": "quiroz2018", "encoder": "signal_mean", "fusion": "logreg", "workers": 1}
+    return lambda modality: embench.run(**method, modalities=modality, data_root=folder, runs=folder / "runs")
+
+
 @pytest.mark.slow
-def test_adjustment_is_cannot_be_told_and_an_audit_states_no_association(tmp_path):
+def test_adjustment_is_cannot_be_told_and_an_audit_states_no_association(run):
     """A subject has two labelled walks, so the place of a walk, adjusted for in each subject, explains the label."""
-    synthetic.synthesize(tmp_path / "quiroz2018", subjects=16, seed=3, effect=1.0, length_s=None)
-    result = embench.run(
-        dataset="quiroz2018", encoder="signal_mean", fusion="logreg", modalities="acc", data_root=tmp_path,
-        runs=tmp_path / "runs", workers=1,
-    )  # fmt: skip
+    result = run("acc")
     answer = answer_questions(result.manifest, result.scores)["happy"].find_answer("movement")
     assert (answer.answer, answer.evidence) == ("cannot be told", str(Undefined("nothing_left", what="label").reason))
     audited = audit_record(result.folder, read_record(result.folder))
     assert "confound_only" in audited.skipped
     assert "confound_only" not in dict(audited.findings)
+
+
+@pytest.mark.slow
+def test_a_run_on_a_sensor_that_some_lack_is_reproduced(run, tmp_path):
+    """Folds and labels are of all subjects, whatever sensors a method reads."""
+    result = run("hr")
+    data = ["--data-root", str(result.folder.parents[2])]
+    assert (
+        main(["leaderboard", "build", "--leaderboards", str(tmp_path), "--from", str(result.folder.parents[1]), *data])
+        == 0
+    )
+    (entry,) = tmp_path.glob(f"quiroz2018/*/{result.folder.name}/run.yaml")
+    rows = read_record(entry.parent).predictions
+    assert not SILENT & set(rows.take(rows.rows_with(method="model")).texts("subject").names)
+    assert not reproduce_entry(entry.parent, Path(data[1])).wrong
