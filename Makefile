@@ -156,7 +156,7 @@ papers: setup
 
 # All published entries against the recordings, as after a change of a reader or of the preparation: those at hand, or
 # those that anybody may download.
-FETCHED := stress_predict wearable_stress eegmat
+FETCHED := stress_predict wearable_stress eegmat quiroz2018
 published: setup
 	$(if $(EMBENCH_TEST_DATA),,for name in $(FETCHED); do $(BIN)/embench data fetch $$name --data-root .embench/published || exit; done)
 	$(BIN)/embench leaderboard verify leaderboards --data-root $(or $(EMBENCH_TEST_DATA),.embench/published)
@@ -205,7 +205,7 @@ interop: setup .venv-peer/installed
 
 # Runs the rows of the leaderboards that are not published yet, audits them and publishes them: hours on two cores.
 leaderboards: setup
-	for name in stress_predict wearable_stress hku956 eegmat; do $(BIN)/embench baselines --dataset $$name \
+	for name in stress_predict wearable_stress hku956 eegmat quiroz2018; do $(BIN)/embench baselines --dataset $$name \
 		--baseline-set leaderboard-v1 --level full --publish leaderboards --runs .embench/board || exit; done
 
 clean:

@@ -132,6 +132,7 @@ EVERY = (
     Board("hku956", "valence"),
     Board("hku956", "arousal"),
     Board("eegmat", "task"),
+    Board("quiroz2018", "happy"),
 )
 
 

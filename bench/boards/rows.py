@@ -10,7 +10,7 @@ from embench.sets.files import find_set
 from embench.sets.rows import BaselineRow, baseline_rows
 
 FIXED, STRICT, LEGACY = "subject-independent-v4", "subject-independent-strict-v4", "segment-random-legacy"
-DATASETS = ("stress_predict", "wearable_stress", "hku956", "eegmat")
+DATASETS = ("stress_predict", "wearable_stress", "hku956", "eegmat", "quiroz2018")
 FAST = ("svm", "forest", "boosting")
 
 

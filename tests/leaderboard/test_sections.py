@@ -14,8 +14,9 @@ from embench.errors import DataError
 from embench.leaderboard import build_leaderboards, load_sections
 from embench.leaderboard import rows as leaderboard_rows
 from embench.leaderboard.rows import load_entry_summaries
-from embench.leaderboard.tables import build_sections, flatten_row
+from embench.leaderboard.tables import build_sections, flatten_row, summarise
 
+from ..docs.pages import ROOT
 from .conftest import attest
 from .made_up import put
 
@@ -130,3 +131,10 @@ def test_other_code_makes_them_anew_and_what_old_code_made_goes(
     load_sections(boards)
     assert read == ["a", "b", "a", "b"]
     assert [path.name for path in old.parent.iterdir()] == ["another"]
+
+
+def test_a_summary_says_why_a_question_has_no_count() -> None:
+    """Subjects of quiroz2018 have two labelled walks each, so that order explains the label."""
+    [section] = (each for each in load_sections(ROOT / "leaderboards") if each.dataset == "quiroz2018")
+    cells = summarise(section).cells
+    assert (cells["chance"], cells["movement"]) == ("0 (1)", "cannot be told")

@@ -515,7 +515,8 @@ def _format_summary_cell(section: BoardSection, name: str, methods: int) -> str:
         return section.problem.answer
     count = section.counts.get(name)
     if count is None:
-        return "not computed"
+        answers = {answer.answer for row in section.methods if (answer := row.answers.get(name))}
+        return answers.pop() if len(answers) == 1 else "not computed"
     bound = f" ({count.by_luck})" if _has_bound(name, count) else ""
     return f"{_format_count(count, methods)}{bound}"
 
