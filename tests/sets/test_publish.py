@@ -5,16 +5,22 @@ from pathlib import Path
 
 import pytest
 
+from embench.records.record import read_manifest
+
 DATA = os.environ.get("EMBENCH_TEST_DATA")
 SET = """
 name: mine-v1
-summary: Two rows, one of which no leaderboard takes.
+summary: Three rows, one of which no leaderboard takes, and one tuned.
 protocol: subject-independent-v4
 recipe: small
 core:
   - {encoder: handcrafted, fusion: lda, modalities: ecg, datasets: eegmat}
   - {encoder: handcrafted, fusion: lda, modalities: ecg, recipe: quick}
   - {encoder: handcrafted, fusion: lda, modalities: eda, datasets: stress_predict}
+extended:
+  - {encoder: handcrafted, fusion: logreg, modalities: ecg, tune: 2}
+search:
+  logreg: [fusion.build.C=log:1e-4..1e2]
 """
 
 
@@ -40,3 +46,21 @@ def test_a_set_is_published_row_by_row_and_resumed(embench, tmp_path):
     again = embench(*line)
     assert "1 of 2 rows are published" in again.err
     assert not (tmp_path / "runs" / "eegmat" / entries[0].name / "run.yaml").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not DATA, reason="$EMBENCH_TEST_DATA is not set")
+def test_a_row_that_its_rule_tunes_is_published_beside_the_same_row_with_defaults(embench, tmp_path):
+    (tmp_path / "mine-v1.yaml").write_text(SET.replace("core:", "full:").replace("extended:", "core:"))
+    boards = tmp_path / "boards"
+    line = ("baselines", "--dataset", "eegmat", "--baseline-set", tmp_path / "mine-v1.yaml", "--data-root", DATA)
+    line = (*line, "--runs", tmp_path / "runs", "--publish", boards)
+    done = embench(*line)
+    assert done.code == 0, done.err
+    entries = sorted(path.parent for path in boards.rglob("run.yaml"))
+    tuned = [read_manifest(entry).config.get("tuned") for entry in entries]
+    assert entries, done.err
+    assert sorted(each["trials"] if each else 0 for each in tuned) == [0, 2]
+    for entry in entries:
+        assert embench("leaderboard", "verify", entry, "--data-root", DATA).code == 0
+    assert "2 of 2 rows are published" in embench(*line).err
