@@ -166,7 +166,7 @@ def baseline_rows(
     Args:
         options: further fields of a request. `modalities` replace the card's defaults, and a recipe replaces those of
             the set; the rows of a paper keep its modalities, targets and protocol.
-        trials: number of tuning trials; if set, a tuned row follows each row that can be run. Rules may state their own.
+        trials: number of tuning trials; if set, a tuned row follows each row that can be run. Rules may state one.
 
     Raises:
         UsageError: the dataset lacks a target or modality, or the protocol is not for it; or `trials` and `dev` are
