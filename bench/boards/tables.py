@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from bench import ROOT
+from bench.boards import BOARDS
 from bench.boards.findings import written
 from bench.boards.published import EVERY, WITHIN, Board, Row, bold, figure, published, question, shown
 from bench.boards.rows import DATASETS, FAST, FIXED, STRICT, leaderboard_rows
@@ -31,7 +32,8 @@ from embench.claims.files import Claim, select_claims
 from embench.data.find import find_source
 from embench.errors import EmbenchError
 from embench.interfaces.metric import Undefined
-from embench.leaderboard.tables import HEADS, get_support_key, summarise
+from embench.leaderboard.overview import select_tasks, summarise_tasks
+from embench.leaderboard.tables import HEADS, get_support_key, load_sections, summarise
 from embench.protocols import recorded_protocol
 from embench.records.predictions import MODEL
 from embench.report.facts import RunFacts
@@ -251,6 +253,20 @@ def noise(boards: Sequence[Board] = EVERY) -> str:
     return table([*heads, "half an interval of a difference"], lines)
 
 
+def overview() -> str:
+    """Table of rank and win rate of each method over the leaderboards, with what the datasets can tell."""
+    found = summarise_tasks(select_tasks(load_sections(BOARDS)), BOARDS)
+    lines = [[one.method, _interval(one.rank, ".1f"), _interval(one.win_rate, ".2f")] for one in found.standings]
+    names = ", ".join(f"`{task.dataset}` {task.target}" for task in found.tasks)
+    text = table(["method", "mean rank", "win rate"], lines)
+    return f"{text}\n\n{found.sentence} Intervals are over datasets and subjects. Leaderboards: {names}."
+
+
+def _interval(values: tuple[float, float, float], spec: str) -> str:
+    value, low, high = (figure(each, spec) for each in values)
+    return f"{value} [{low}, {high}]"
+
+
 # What was asked, and what is there
 
 
@@ -330,7 +346,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "subjects apart": partial(subjects_apart, EVERY[0]),
     "rows": rows_by_level,
     **{f"claims {paper} {EVERY[k].dataset}": partial(claims, paper, EVERY[k]) for paper, k in CLAIMED},
-    **{of.__name__: of for of in (facts, adding, highest, associated, pretraining, strict, elsewhere, choice, noise)},
+    **{of.__name__: of for of in (facts, overview, adding, highest, associated, pretraining, strict, elsewhere, choice, noise)},
 }
 _MARKED = re.compile(r"(<!-- table (?P<name>[^:]+): begin -->)\n(?P<table>.*?)(<!-- table: end -->)", re.DOTALL)
 
