@@ -22,6 +22,7 @@ import numpy as np
 
 from bench import ROOT
 from bench.boards import BOARDS
+from bench.boards.capabilities import capabilities
 from bench.boards.findings import written
 from bench.boards.published import EVERY, WITHIN, Board, Row, bold, figure, published, question, shown
 from bench.boards.rows import DATASETS, FAST, FIXED, STRICT, leaderboard_rows
@@ -346,7 +347,22 @@ TABLES: dict[str, Callable[[], str]] = {
     "subjects apart": partial(subjects_apart, EVERY[0]),
     "rows": rows_by_level,
     **{f"claims {paper} {EVERY[k].dataset}": partial(claims, paper, EVERY[k]) for paper, k in CLAIMED},
-    **{of.__name__: of for of in (facts, overview, adding, highest, associated, pretraining, strict, elsewhere, choice, noise)},
+    **{
+        of.__name__: of
+        for of in (
+            facts,
+            overview,
+            capabilities,
+            adding,
+            highest,
+            associated,
+            pretraining,
+            strict,
+            elsewhere,
+            choice,
+            noise,
+        )
+    },
 }
 _MARKED = re.compile(r"(<!-- table (?P<name>[^:]+): begin -->)\n(?P<table>.*?)(<!-- table: end -->)", re.DOTALL)
 
