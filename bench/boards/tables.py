@@ -41,7 +41,7 @@ from embench.report.facts import RunFacts
 from embench.report.sections import group_scores
 from embench.sets.files import SET_LEVELS, find_set
 from embench.statistics.gains import subject_gap, subject_scores
-from embench.statistics.intervals import Estimate, holm, measure_spread, rank_methods
+from embench.statistics.intervals import Estimate, holm, measure_spread, rank_methods, t_test
 from embench.statistics.joined import recorded_target
 
 DOCS = ROOT / "docs"
@@ -192,7 +192,7 @@ def strict() -> str:
         rows = [{r.estimator: r for r in b.rows if r.kind == "features" and r.modalities == read} for b in protocols]
         for name in FAST if rows[0] else ():
             found = [own.get(name) for own in rows]
-            lines.append([board.title, name, *_side_by_side(found), _gap(*found)])
+            lines.append([board.title, name, *_side_by_side(found), shown(_gap(*found), "+.3f")])
     return table([f"`{WITHIN}`", "", "strict", "fixed", "strict less fixed"], lines)
 
 
@@ -200,27 +200,31 @@ def _side_by_side(rows: Iterable[Row | None]) -> list[str]:
     return [shown(row.score(WITHIN)) if row else "—" for row in rows]
 
 
-def _gap(one: Row | None, other: Row | None) -> str:
+def _gap(one: Row | None, other: Row | None) -> Estimate | None:
     """The difference of two rows within subjects, whatever their folds, in the seeds that both have."""
     if one is None or other is None or not one.is_open:
-        return "—"
+        return None
     seeds = sorted(set(one.run.seeds) & set(other.run.seeds))
     found = subject_gap(one.scored(seeds), other.scored(seeds)).estimate()
-    return shown(None if isinstance(found, Undefined) else found, "+.3f")
+    return None if isinstance(found, Undefined) else found
 
 
 def elsewhere() -> str:
-    """Trained on one dataset and tested on another, beside the same methods trained where they are tested."""
-    lines = []
+    """Trained on one dataset and tested on another, beside the same methods trained where they are tested; Holm's
+    correction is over all differences."""
+    lines, gaps = [], []
     for board, other in ((EVERY[0], "wearable_stress"), (EVERY[1], "stress_predict")):
         at_home = _from_scratch(board)
         for row in replace(board, trained_on=other).rows:
             name = row.name.replace(f", trained on {other}", "")
             home = at_home.get(name)
-            lines.append([f"`{board.dataset}`", name, *_side_by_side([row, home]), _gap(row, home)])
-    return table(
-        [f"tested on, `{WITHIN}`", "method", "trained on the other", "trained on the same", "difference"], lines
-    )
+            gaps.append(_gap(row, home))
+            lines.append([f"`{board.dataset}`", name, *_side_by_side([row, home])])
+    corrected = iter(holm([t_test(gap.mean, gap.error, gap.df) for gap in gaps if gap and gap.error is not None]))
+    cells = [[shown(gap, "+.3f"), figure(next(corrected)) if gap and gap.error is not None else "—"] for gap in gaps]
+    heads = ["trained on the other", "trained on the same", "difference", "p, Holm"]
+    lines = [[*line, *more] for line, more in zip(lines, cells, strict=True)]
+    return table([f"tested on, `{WITHIN}`", "method", *heads], lines)
 
 
 def choice(boards: Sequence[Board] = EVERY) -> str:
