@@ -8,7 +8,9 @@ import pytest
 
 from bench.boards import BOARDS
 from embench.leaderboard.columns import Row
-from embench.leaderboard.overview import Task, summarise_tasks
+from embench.leaderboard.overview import Task, select_tasks, summarise_tasks
+from embench.leaderboard.tables import BoardSection
+from embench.planning.request import Request
 from embench.records.scores import Score
 
 from ..tiny.fixtures import embench
@@ -65,6 +67,29 @@ def test_a_win_rate_is_that_of_the_scores_that_leaderboards_show(embench, tmp_pa
             rates[dataset].append(sum((mine > other) + (mine == other) / 2 for other in others) / len(others))
         expected = sum(sum(each) / len(each) for each in rates.values()) / len(rates)
         assert one["win_rate"][0] == pytest.approx(expected)
+
+
+def make_section(dataset, target="stress", metric="auroc_crossed", **changes):
+    """A leaderboard of one method on each of two sets of modalities."""
+    score = Score(mean=0.6, low=0.5, high=0.7)
+    about = {"primary_metric": metric, "score": score, "scores": {}, "seeds": (0,), "fusion": "svm"}
+    rows = tuple(Row(f"{dataset}-{m}", 20, modalities=tuple(m.split(",")), **about) for m in ("acc", "eda,ppg"))
+    facts = {"protocol": Request.protocol, "trained_on": None, "leaks": False, "design": None, "rankings": {}}
+    return BoardSection(dataset=dataset, target=target, rows=rows, **{**facts, **changes})
+
+
+def test_leaderboards_of_classes_are_taken_and_of_each_method_the_entry_that_reads_most():
+    sections = [
+        make_section("one"),
+        make_section("one", people=10),
+        make_section("two", protocol="subject-independent-strict-v4"),
+        make_section("three", trained_on="one"),
+        make_section("four", "rating", "concordance_crossed"),
+        make_section("five"),
+    ]
+    tasks = select_tasks(sections)
+    assert [task.name for task in tasks] == ["one/stress", "five/stress"]
+    assert [[row.id for row in task.entries.values()] for task in tasks] == [["one-eda,ppg"], ["five-eda,ppg"]]
 
 
 def test_enough_datasets_order_methods_that_are_better_on_each(tmp_path):

@@ -19,9 +19,11 @@ from embench.leaderboard.entries import load_summands
 from embench.leaderboard.tables import BoardSection
 from embench.planning.request import Request
 from embench.records.record import format_csv
-from embench.statistics import metric_facts
+from embench.records.wording import inside_subjects
 from embench.statistics.intervals import ALPHA, holm
 
+_OF_CLASSES = "auroc_within"
+"""The within-subject score of targets with classes."""
 DRAWS = 2000
 """Number of draws of datasets and subjects from which intervals are computed."""
 _SEED = 20261201
@@ -89,13 +91,13 @@ class Overview:
 
 
 def select_tasks(sections: Sequence[BoardSection]) -> list[Task]:
-    """Return the leaderboards of the default protocol that have a primary metric of which higher values are better,
-    without methods that were trained on another dataset. Of several leaderboards of one dataset and target, only that
-    with most subjects is returned."""
+    """Return the leaderboards of classes under the default protocol that have a primary metric, without methods that
+    were trained on another dataset. Of several leaderboards of one dataset and target, only that with most subjects is
+    returned. Continuous targets are left out, since few methods predict both."""
     tasks = dict[tuple[str, str], Task]()
     for section in sections:
         usual = section.protocol == Request.protocol and not section.trained_on and not section.leaks
-        if not usual or section.problem is not None or not metric_facts(section.metric).higher:
+        if not usual or section.problem is not None or inside_subjects(section.metric) != _OF_CLASSES:
             continue
         entries = dict[str, Row]()
         for row in sorted(section.methods, key=lambda row: (-len(row.modalities), row.modalities)):
