@@ -21,6 +21,9 @@ _FIELDS = {
     "drop": "tested without {}",
 }
 """Field of a request -> what it means in the table."""
+_TRIVIAL = "signal_mean"
+_CONTINUOUS = "continuous target; without: signal means with ridge regression"
+"""What rows that name their targets show: in this set, these are continuous."""
 
 
 def capabilities() -> str:
@@ -37,8 +40,9 @@ def _lines(row: BaselineRow) -> Iterator[list[str]]:
     entry = _find(request, tuned=bool(row.search))
     if entry is None or not what:
         return
-    without = {**dict.fromkeys(_FIELDS), "calibration_data": request.calibration_data and "0"}
-    other = _find(replace(request, **without, pretrainers=()))
+    without = {**dict.fromkeys(_FIELDS), "calibration_data": request.calibration_data and "0", "pretrainers": ()}
+    without |= {"encoders": (_TRIVIAL,), "fusion": "ridge"} if what == _CONTINUOUS else {}
+    other = _find(replace(request, **without))
     for target in entry.targets:
         own, plain = (Row(each, _board(each, target)) if each else None for each in (entry, other))
         yield [own.board.title, own.estimator.partition(",")[0], what, shown(own.score()), *_compare(own, plain)]
@@ -54,6 +58,8 @@ def _describe(row: BaselineRow) -> str:
         if (value := getattr(request, name)) not in (None, reference.get(name))
     ]
     found += [f"pretrained by {', '.join(request.pretrainers)}"] if request.pretrainers else []
+    if row.request.targets and row.request.encoders != (_TRIVIAL,):
+        found.append(_CONTINUOUS)
     return "; ".join(found)
 
 
