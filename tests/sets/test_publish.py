@@ -10,7 +10,7 @@ from embench.records.record import read_manifest
 DATA = os.environ.get("EMBENCH_TEST_DATA")
 SET = """
 name: mine-v1
-summary: Three rows, one of which no leaderboard takes, and one tuned.
+summary: Two rows, one of which no leaderboard takes; and rows with a capability.
 protocol: subject-independent-v4
 recipe: small
 core:
@@ -19,6 +19,8 @@ core:
   - {encoder: handcrafted, fusion: lda, modalities: eda, datasets: stress_predict}
 extended:
   - {encoder: handcrafted, fusion: logreg, modalities: ecg, tune: 2}
+  - {encoder: handcrafted, fusion: lda, modalities: "ecg,eeg", drop: ecg}
+  - {encoder: handcrafted, fusion: lda, modalities: ecg, label_fraction: "0.5"}
 search:
   logreg: [fusion.build.C=log:1e-4..1e2]
 """
@@ -50,7 +52,7 @@ def test_a_set_is_published_row_by_row_and_resumed(embench, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not DATA, reason="$EMBENCH_TEST_DATA is not set")
-def test_a_row_that_its_rule_tunes_is_published_beside_the_same_row_with_defaults(embench, tmp_path):
+def test_rows_with_a_capability_are_published_and_not_run_again(embench, tmp_path):
     (tmp_path / "mine-v1.yaml").write_text(SET.replace("core:", "full:").replace("extended:", "core:"))
     boards = tmp_path / "boards"
     line = ("baselines", "--dataset", "eegmat", "--baseline-set", tmp_path / "mine-v1.yaml", "--data-root", DATA)
@@ -58,9 +60,11 @@ def test_a_row_that_its_rule_tunes_is_published_beside_the_same_row_with_default
     done = embench(*line)
     assert done.code == 0, done.err
     entries = sorted(path.parent for path in boards.rglob("run.yaml"))
-    tuned = [read_manifest(entry).config.get("tuned") for entry in entries]
-    assert entries, done.err
-    assert sorted(each["trials"] if each else 0 for each in tuned) == [0, 2]
+    configs = [read_manifest(entry).config for entry in entries]
+    assert sorted(each["tuned"]["trials"] if each.get("tuned") else 0 for each in configs) == [0, 0, 0, 2]
+    assert [each["drop"] for each in configs if each.get("drop")] == [["ecg"]]
+    assert [each["label_fraction"] for each in configs if each.get("label_fraction")] == [0.5]
     for entry in entries:
-        assert embench("leaderboard", "verify", entry, "--data-root", DATA).code == 0
-    assert "2 of 2 rows are published" in embench(*line).err
+        verified = embench("leaderboard", "verify", entry, "--data-root", DATA)
+        assert verified.code == 0, verified.out + verified.err
+    assert "4 of 4 rows are published" in embench(*line).err
