@@ -274,7 +274,8 @@ def question(request: Mapping[str, Any]) -> tuple[Any, ...]:
     encoders, settings = (tuple(request.get(name) or ()) for name in ("encoders", "settings"))
     settings = tuple(s.replace(".frozen=true", ".adapt=frozen") for s in settings)  # as entries have it
     modalities = tuple(sorted(request["modalities"].split(",")))  # a claim has them in the order of the dataset
-    named = ("dataset", "fusion", "targets", "protocol", "train_dataset", "label_subjects")
+    named = ["dataset", "fusion", "targets", "protocol", "train_dataset"]
+    named += ["label_subjects", "label_fraction", "drop", "calibration_data"]
     pretrainers = tuple(request.get("pretrainers") or ())
     tuned = bool(request.get("tuned"))
     return encoders, modalities, tuple(sorted(settings)), pretrainers, tuned, *map(request.get, named)

@@ -1,4 +1,4 @@
-"""The rows of the published leaderboards: those of the baseline set `leaderboard-v1` on their datasets."""
+"""The rows of the published leaderboards: those of a baseline set on their datasets."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ FAST = ("svm", "forest", "boosting")
 
 @cache
 @snapshot()
-def leaderboard_rows(dataset: str, **places: Any) -> list[BaselineRow]:
+def leaderboard_rows(dataset: str, name: str = "leaderboard-v1", **places: Any) -> list[BaselineRow]:
     """Return the rows of a dataset that can be run, on a CPU.
 
     Args:
+        name: of the baseline set.
         places: the requests' `data_root`, `runs` and `workers`."""
-    found = baseline_rows(find_set("leaderboard-v1"), "full", dataset, {"device": "cpu", **places})
+    found = baseline_rows(find_set(name), "full", dataset, {"device": "cpu", **places})
     return [row for row in found if not row.reason]

@@ -21,6 +21,8 @@ from pathlib import Path
 import numpy as np
 
 from bench import ROOT
+from bench.boards import BOARDS
+from bench.boards.capabilities import capabilities
 from bench.boards.findings import written
 from bench.boards.published import EVERY, WITHIN, Board, Row, bold, figure, published, question, shown
 from bench.boards.rows import DATASETS, FAST, FIXED, STRICT, leaderboard_rows
@@ -31,14 +33,15 @@ from embench.claims.files import Claim, select_claims
 from embench.data.find import find_source
 from embench.errors import EmbenchError
 from embench.interfaces.metric import Undefined
-from embench.leaderboard.tables import HEADS, get_support_key, summarise
+from embench.leaderboard.overview import select_tasks, summarise_tasks
+from embench.leaderboard.tables import HEADS, get_support_key, load_sections, summarise
 from embench.protocols import recorded_protocol
 from embench.records.predictions import MODEL
 from embench.report.facts import RunFacts
 from embench.report.sections import group_scores
 from embench.sets.files import SET_LEVELS, find_set
 from embench.statistics.gains import subject_gap, subject_scores
-from embench.statistics.intervals import Estimate, holm, measure_spread, rank_methods
+from embench.statistics.intervals import Estimate, holm, measure_spread, rank_methods, t_test
 from embench.statistics.joined import recorded_target
 
 DOCS = ROOT / "docs"
@@ -189,7 +192,7 @@ def strict() -> str:
         rows = [{r.estimator: r for r in b.rows if r.kind == "features" and r.modalities == read} for b in protocols]
         for name in FAST if rows[0] else ():
             found = [own.get(name) for own in rows]
-            lines.append([board.title, name, *_side_by_side(found), _gap(*found)])
+            lines.append([board.title, name, *_side_by_side(found), shown(_gap(*found), "+.3f")])
     return table([f"`{WITHIN}`", "", "strict", "fixed", "strict less fixed"], lines)
 
 
@@ -197,27 +200,31 @@ def _side_by_side(rows: Iterable[Row | None]) -> list[str]:
     return [shown(row.score(WITHIN)) if row else "—" for row in rows]
 
 
-def _gap(one: Row | None, other: Row | None) -> str:
+def _gap(one: Row | None, other: Row | None) -> Estimate | None:
     """The difference of two rows within subjects, whatever their folds, in the seeds that both have."""
     if one is None or other is None or not one.is_open:
-        return "—"
+        return None
     seeds = sorted(set(one.run.seeds) & set(other.run.seeds))
     found = subject_gap(one.scored(seeds), other.scored(seeds)).estimate()
-    return shown(None if isinstance(found, Undefined) else found, "+.3f")
+    return None if isinstance(found, Undefined) else found
 
 
 def elsewhere() -> str:
-    """Trained on one dataset and tested on another, beside the same methods trained where they are tested."""
-    lines = []
+    """Trained on one dataset and tested on another, beside the same methods trained where they are tested; Holm's
+    correction is over all differences."""
+    lines, gaps = [], []
     for board, other in ((EVERY[0], "wearable_stress"), (EVERY[1], "stress_predict")):
         at_home = _from_scratch(board)
         for row in replace(board, trained_on=other).rows:
             name = row.name.replace(f", trained on {other}", "")
             home = at_home.get(name)
-            lines.append([f"`{board.dataset}`", name, *_side_by_side([row, home]), _gap(row, home)])
-    return table(
-        [f"tested on, `{WITHIN}`", "method", "trained on the other", "trained on the same", "difference"], lines
-    )
+            gaps.append(_gap(row, home))
+            lines.append([f"`{board.dataset}`", name, *_side_by_side([row, home])])
+    corrected = iter(holm([t_test(gap.mean, gap.error, gap.df) for gap in gaps if gap and gap.error is not None]))
+    cells = [[shown(gap, "+.3f"), figure(next(corrected)) if gap and gap.error is not None else "—"] for gap in gaps]
+    heads = ["trained on the other", "trained on the same", "difference", "p, Holm"]
+    lines = [[*line, *more] for line, more in zip(lines, cells, strict=True)]
+    return table([f"tested on, `{WITHIN}`", "method", *heads], lines)
 
 
 def choice(boards: Sequence[Board] = EVERY) -> str:
@@ -249,6 +256,20 @@ def noise(boards: Sequence[Board] = EVERY) -> str:
         lines.append([board.title, f"`{board.metric}`", str(len(rows)), *cells])
     heads = ["board", "score", "rows", "SD between rows", "half an interval", "SD between seeds"]
     return table([*heads, "half an interval of a difference"], lines)
+
+
+def overview() -> str:
+    """Table of rank and win rate of each method over the leaderboards, with what the datasets can tell."""
+    found = summarise_tasks(select_tasks(load_sections(BOARDS)), BOARDS)
+    lines = [[one.method, _interval(one.rank, ".1f"), _interval(one.win_rate, ".2f")] for one in found.standings]
+    names = ", ".join(f"`{task.dataset}` {task.target}" for task in found.tasks)
+    text = table(["method", "mean rank", "win rate"], lines)
+    return f"{text}\n\n{found.sentence} Intervals are over datasets and subjects. Leaderboards: {names}."
+
+
+def _interval(values: tuple[float, float, float], spec: str) -> str:
+    value, low, high = (figure(each, spec) for each in values)
+    return f"{value} [{low}, {high}]"
 
 
 # What was asked, and what is there
@@ -330,7 +351,22 @@ TABLES: dict[str, Callable[[], str]] = {
     "subjects apart": partial(subjects_apart, EVERY[0]),
     "rows": rows_by_level,
     **{f"claims {paper} {EVERY[k].dataset}": partial(claims, paper, EVERY[k]) for paper, k in CLAIMED},
-    **{of.__name__: of for of in (facts, adding, highest, associated, pretraining, strict, elsewhere, choice, noise)},
+    **{
+        of.__name__: of
+        for of in (
+            facts,
+            overview,
+            capabilities,
+            adding,
+            highest,
+            associated,
+            pretraining,
+            strict,
+            elsewhere,
+            choice,
+            noise,
+        )
+    },
 }
 _MARKED = re.compile(r"(<!-- table (?P<name>[^:]+): begin -->)\n(?P<table>.*?)(<!-- table: end -->)", re.DOTALL)
 

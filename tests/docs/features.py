@@ -18,7 +18,7 @@ def lists() -> str:
             encoder = registry.load_plugin("encoder", entry.name)
             names = _names(encoder(encoder.recipes["paper"])) if "features" in encoder.offers else {}
             if names:
-                parts.append(f"## {entry.name}\n\n{entry.summary}\n")
+                parts.append(f"## {entry.name}\n\n{entry.description}\n")
             for features, modalities in names.items():
                 title = f"{', '.join(f'`{m}`' for m in modalities)}: {len(features)} of each signal"
                 text = "\n".join(

@@ -34,8 +34,10 @@ def test_bundled_sets_are_read_and_only_drafts_change():
         warnings.simplefilter("error")
         found = installed_sets()
     papers = {f"paper-{name}" for name in ("vazquez2022", "strizhkova2024", "woo2023", "wu2023")}
-    assert found.keys() == {"features-v1", "quick-v1", "standard-v1", "leaderboard-v1", *papers}
-    assert [name for name, each in found.items() if each.draft] == ["leaderboard-v1", "standard-v1"]
+    assert found.keys() == {"capabilities-v1", "features-v1", "quick-v1", "standard-v1", "leaderboard-v1", *papers}
+    assert [name for name, each in found.items() if each.draft] == [
+        "capabilities-v1", "leaderboard-v1", "standard-v1"
+    ]  # fmt: skip
     fixed = {name: each.hash[:12] for name, each in found.items() if not (each.draft or each.paper)}
     assert fixed == PUBLISHED
 
@@ -54,6 +56,9 @@ def test_levels_nest():
         ("fusion:", "fussion:", "core.0.fussion: unknown key", 4, "fusion"),
         ("[logreg, svm]", "7", "core.0.fusion", 4, ""),
         ("recipe: small", "recipe: tiny", "extended.0.recipe", 6, ""),
+        ("recipe: small", "tune: 1", "extended.0.tune", 6, ""),
+        ("recipe: small", "label_fraction: 0.1", "extended.0.label_fraction", 6, ""),
+        ("recipe: small", "calibration: '5'", "extended.0.calibration: unknown key", 6, "calibration_data"),
         ("encoder: tcn, ", "", "extended.0.encoder: Field required", 6, ""),
         ("extended:", "more:", "more: unknown key", 6, ""),
         ("summary: Mine.\n", "", "summary: Field required", 1, ""),

@@ -1,5 +1,7 @@
 """Rules of sets on the cards of datasets, without data: what fits becomes rows, the rest is listed with its reason."""
 
+from dataclasses import replace
+
 import pytest
 
 from embench import registry
@@ -156,3 +158,86 @@ def test_a_rule_states_its_datasets_target_and_protocol_and_a_set_those_of_all(t
     assert {each.train_dataset for each in ours if each.targets == "stress"} == {"stress_predict"}
     assert {each.label_subjects for each in ours} == {None, "2"}
     assert {(each.train_dataset, each.targets) for each in found["eegmat"]} == {(None, None)}
+
+
+def requests(tmp_path, rules, search="", **options):
+    """The rows of rules: those that can be run, and (request, reason) of the others."""
+    path = tmp_path / "mine-v1.yaml"
+    path.write_text("name: mine-v1\nsummary: Mine.\ncore:\n" + "".join(f"  - {rule}\n" for rule in rules) + search)
+    made = baseline_rows(find_set(str(path)), "core", "stress_predict", {"data_root": tmp_path, **options})
+    return [row for row in made if not row.reason], [(row.request, row.reason) for row in made if row.reason]
+
+
+@pytest.mark.parametrize(
+    ("field", "values", "found"),
+    [
+        ("label_fraction", "0.01,0.1", ["0.01", "0.1"]),
+        ("label_subjects", "2,all", ["2", "all"]),
+        ("drop", "each", [None, "ppg", "eda"]),
+        ("drop", "eda", ["eda"]),
+        ("calibration_data", "0,5,unlabelled:5", ["0", "5", "unlabelled:5"]),
+    ],
+)
+def test_a_rule_has_a_row_for_each_value_that_a_grid_would_vary(field, values, found, tmp_path):
+    rule = f"{{encoder: handcrafted, fusion: [lda, knn], modalities: 'ppg,eda', {field}: '{values}'}}"
+    rule = rule.replace("}", ", protocol: personalise-v1}") if field == "calibration_data" else rule
+    fit, unfit = requests(tmp_path, [rule])
+    assert [(row.request.fusion, getattr(row.request, field)) for row in fit] == [
+        (fusion, value) for fusion in ("lda", "knn") for value in found
+    ]
+    assert not unfit
+    assert len({row.title for row in fit}) == len(fit)
+
+
+def test_the_value_of_a_rule_comes_before_that_of_the_command_line(tmp_path):
+    rules = ["{encoder: handcrafted, fusion: lda, modalities: eda, label_fraction: '0.1'}"]
+    ((row,), _) = requests(tmp_path, rules, label_fraction="0.5")
+    assert row.request.label_fraction == "0.1"
+
+
+def test_a_row_without_a_second_modality_says_that_none_can_be_dropped(tmp_path):
+    fit, ((_, reason),) = requests(tmp_path, ["{encoder: handcrafted, fusion: lda, modalities: eda, drop: each}"])
+    assert not fit
+    assert "has only one modality, eda" in reason
+
+
+def test_a_rule_that_tunes_has_each_row_with_defaults_first_whichever_rule_names_it_too(tmp_path):
+    plain = "{encoder: handcrafted, fusion: svm, modalities: eda}"
+    tuned = "{encoder: handcrafted, fusion: svm, modalities: eda, tune: 5}"
+    for rules in ([plain, tuned], [tuned, plain]):
+        fit, unfit = requests(tmp_path, rules, "search: {svm: [fusion.build.C=log:1e-2..10]}\n")
+        assert [row.search and row.search.trials for row in fit] == [None, 5]
+        assert not unfit
+
+
+def test_the_set_of_capabilities_has_each_of_them_on_two_datasets(tmp_path):
+    names = ("stress_predict", "wearable_stress", "hku956", "eegmat")
+    set_ = find_set("capabilities-v1")
+    found = {name: baseline_rows(set_, "extended", name, {"data_root": tmp_path}) for name in names}
+    assert not [(name, row.title, row.reason) for name in names for row in found[name] if row.reason]
+
+    def on(has):
+        return [name for name in names if any(map(has, found[name]))]
+
+    for field in ("label_subjects", "label_fraction", "drop"):
+        assert on(lambda row, field=field: getattr(row.request, field)) == ["stress_predict", "wearable_stress"]
+    for name in ("stress_predict", "wearable_stress"):
+        amounts = [row.request.calibration_data for row in found[name] if row.request.fusion == "svm"]
+        assert [each for each in amounts if each] == ["0", "1", "2", "5", "10"]
+    assert on(lambda row: row.search) == ["stress_predict", "wearable_stress", "eegmat"]
+    assert all(sum(1 for row in found[name] if row.search) == 3 for name in ("stress_predict", "eegmat"))
+    assert on(lambda row: row.request.targets) == ["wearable_stress", "hku956"]
+    assert on(lambda row: row.request.pretrainers) == ["wearable_stress", "hku956"]
+
+
+def test_the_set_of_capabilities_has_the_reference_of_each_row_or_leaves_it_to_the_leaderboards(tmp_path):
+    for name in ("stress_predict", "wearable_stress", "hku956", "eegmat"):
+        own, plain = (
+            baseline_rows(find_set(set_), "extended", name, {"data_root": tmp_path})
+            for set_ in ("capabilities-v1", "leaderboard-v1")
+        )
+        known = {row.request for row in (*own, *plain) if not row.search}
+        for row in own:
+            without = dict.fromkeys(("label_subjects", "label_fraction", "drop"))
+            without["calibration_data"] = row.request.calibration_data and "0"
+            assert replace(row.request, **without, pretrainers=()) in known, row.title

@@ -412,6 +412,57 @@ def ask_consent(runs: Sequence[Manifest], *, consent: bool, ethics: str | None) 
     return str(approval)
 
 
+# `embench leaderboard overview`: methods over all leaderboards.
+
+
+@leaderboard_app.command()
+def overview(
+    boards: Leaderboards = Path("leaderboards"),
+    out: Annotated[
+        Path | None,
+        Option(metavar="FILE", help="Also write the scores as .csv or .parquet, which `bencheval` 0.1.0 reads."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Print rank and win rate of each method over the leaderboards, with intervals over datasets and subjects."""
+    from embench.leaderboard import load_sections
+    from embench.leaderboard.overview import select_tasks, summarise_tasks, write_errors
+
+    tasks = select_tasks(load_sections(boards))
+    if not tasks:
+        raise UsageError("no leaderboard has a primary metric", where=str(boards), expected="a folder of leaderboards")
+    found = summarise_tasks(tasks, boards)
+    if out is not None:
+        write_errors(tasks, out)
+    lines = [
+        {"method": one.method, "mean rank": _format_range(one.rank, ".1f"), "win rate": _format_range(one.win_rate)}
+        for one in found.standings
+    ]
+    facts = {
+        **{name: getattr(found, name) for name in ("datasets", "ordered", "least_p", "sentence", "others")},
+        "leaderboards": [task.name for task in tasks],
+        "methods": [one._asdict() for one in found.standings],
+    }
+
+    def show_overview() -> None:
+        show_table(lines, title=f"{len(lines)} methods on {len(tasks)} leaderboards of {len(found.datasets)} datasets")
+        console.wrapped(found.sentence)
+        console.wrapped(f"Leaderboards: {', '.join(facts['leaderboards'])}.")
+        if found.others:
+            other = (f"{method} ({count})" for method, count in found.others.items())
+            console.wrapped(f"Methods without an entry on each leaderboard: {', '.join(other)}.")
+        if out is not None:
+            console.echo(str(out))
+
+    console.answer(as_json, facts, show_overview)
+
+
+def _format_range(values: tuple[float, float, float], spec: str = ".2f") -> str:
+    """Return a value with its interval as text."""
+    value, low, high = (format(each, spec) for each in values)
+    return f"{value} ({low} to {high})"
+
+
 # The other commands: the site, and entries that are sent, checked and reproduced.
 
 

@@ -81,7 +81,7 @@ def list_kinds(
     names = TableColumn("name", registry.written_name, whole=True)
     for group, entries in grouped((entry.kind, entry) for entry in found if not entry.broken).items():
         read = [field("modalities")] if any(entry.modalities for entry in entries) else []
-        show_table(entries, [names, field("summary"), *read, *package], title=group)
+        show_table(entries, [names, field("description", "summary"), *read, *package], title=group)
     columns = [*fields("name", "summary", "unit", "read_as"), *package]
     show_table(modalities, columns, title=registry.MODALITY)
     if len(homes) == 1:
@@ -249,7 +249,7 @@ def _get_facts(entry: Entry) -> dict[str, object]:
 
 
 _FACTS = (
-    *("kind", "name", "full_name", "package", "version", "summary", "paper", "modalities", "licence"),
+    *("kind", "name", "full_name", "package", "version", "summary", "experimental", "paper", "modalities", "licence"),
     *("address", "availability", "download", "hours", "asks", "sites", "target", "revision"),
     *("broken", "source"),
 )

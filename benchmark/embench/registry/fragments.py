@@ -298,12 +298,14 @@ _FUNCTIONS = {"dataset": ("synthesizer", "describer"), "encoder": ("converter",)
 """Kind of plugin -> fields that name a function besides its class."""
 _SITES = "sites"
 _RELEASES = "releases"
-_TEXTS = ("summary", "paper", "licence", "address", "availability", "download")
+_EXPERIMENTAL = "experimental"
+_TEXTS = ("summary", "paper", "licence", "address", "availability", "download", _EXPERIMENTAL)
 _FLAGS = ("features", "ranks")
 _MORE_FIELDS = {
     "dataset": ("address", "availability", "download", "hours", ASKS, _SITES, _RELEASES),
-    "encoder": ("features",),
-    "fusion": _FLAGS,
+    "encoder": ("features", _EXPERIMENTAL),
+    "pretrainer": (_EXPERIMENTAL,),
+    "fusion": (*_FLAGS, _EXPERIMENTAL),
 }
 """Kind of plugin -> its further fields."""
 _COPIED = (
@@ -346,6 +348,7 @@ class Entry:
             releases, each with the source of its subjects.
         features: True if an encoder gives features for estimators, or a fusion is such an estimator.
         ranks: True if the scores of a fusion only rank units, and are not probabilities.
+        experimental: why a part of a method is not recommended yet, such as `no published entry`; else None.
     """
 
     kind: str
@@ -372,6 +375,12 @@ class Entry:
     releases: tuple[tuple[str, str], ...] = ()
     features: bool = False
     ranks: bool = False
+    experimental: str | None = None
+
+    @property
+    def description(self) -> str:
+        """The summary, followed by the reason if the plugin is experimental."""
+        return f"{self.summary} (experimental: {self.experimental})" if self.experimental else self.summary
 
     @property
     def full_name(self) -> str:

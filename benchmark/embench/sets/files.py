@@ -56,7 +56,10 @@ class RowRule(Strict):
         recipe: default: that of `embench run`.
         set: settings of all rows, such as `encoder.lr=1e-4`.
         datasets: names of the datasets that the rows are for; default: all.
-        target, protocol, train_dataset, label_subjects: as of `embench run`; they take precedence over the command's.
+        target, protocol, train_dataset: as of `embench run`; they take precedence over the command's.
+        label_subjects, label_fraction, drop, calibration_data: as of `embench grid`, so one row for each of several
+            values; they take precedence over the command's. `calibration_data` needs a protocol that lets runs choose.
+        tune: number of trials; each row is also run tuned, by the `search` of the set.
     """
 
     encoder: Choices
@@ -71,6 +74,10 @@ class RowRule(Strict):
     protocol: str | None = None
     train_dataset: str | None = None
     label_subjects: str | None = None
+    label_fraction: str | None = None
+    drop: str | None = None
+    calibration_data: str | None = None
+    tune: Annotated[int, Field(ge=2)] | None = None
 
 
 class BaselineSet(Strict):

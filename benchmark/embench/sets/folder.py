@@ -98,7 +98,7 @@ def write_folder(
         return None
     plan = next(iter(done.values())).plan
     board, words = board_name(plan.dataset), _list_row_options(options)
-    trials = {row.row.search.trials for row in able if row.row.search}
+    trials = {row.row.search.trials for row in able if row.row.search and not row.row.trials}
     words += [word for number in trials for word in ("--tune", str(number))]
     name = "-".join([board.rpartition(":")[2], found.name, level, *words])
     out = plan.request.runs_folder / "baselines" / re.sub(r"[^\w.-]+", "_", name.replace("--", ""))
@@ -252,9 +252,9 @@ def _write_entries(rows: Mapping[str, RowForecast], place: Path, unaudited: Mapp
 
 
 def is_in_leaderboards(row: RowForecast, boards: Path) -> bool:
-    """Return True if the leaderboards `boards` have the entry of a row."""
+    """Return True if the leaderboards `boards` have the entry of a row. A row that is still to be tuned has none."""
     plan = row.plan
-    return (boards / board_name(plan.dataset) / plan.protocol.name / plan.id).is_dir()
+    return not row.trials and (boards / board_name(plan.dataset) / plan.protocol.name / plan.id).is_dir()
 
 
 def publish_row(row: RowForecast, boards: Path, progress: EventCallback | None = None) -> str:

@@ -36,6 +36,7 @@ from embench.planning.combination import check_target_kinds
 from embench.planning.method import choose_modalities, read_pretrainer, resolve_method
 from embench.planning.request import Request
 from embench.planning.tuning import Search
+from embench.planning.weights import expand_axes
 from embench.registry.catalogue import display_name
 from embench.runs.run import GridResult
 from embench.runs.tuning import check_search
@@ -130,6 +131,7 @@ class BaselineRow:
     Args:
         reason: why the row cannot be run; else empty.
         search: the search of its settings, if it is tuned.
+        trials: number of trials of the tuned row that its rule asks for beside it.
         by_target: True if the title names the targets, since other rows have the same method with other targets.
     """
 
@@ -138,6 +140,7 @@ class BaselineRow:
     reason: str = ""
     search: Search | None = None
     by_target: bool = False
+    trials: int | None = None
 
     @property
     def title(self) -> str:
@@ -148,6 +151,7 @@ class BaselineRow:
         text += f" after {','.join(request.pretrainers)}" if request.pretrainers else ""
         more = [*request.settings, *(f"{n} labelled" for n in (request.label_subjects, request.label_fraction) if n)]
         more += [f"without {request.drop}"] if request.drop else []
+        more += [f"calibration data {request.calibration_data}"] if request.calibration_data else []
         more += [f"for {request.targets}"] if request.targets and self.by_target else []
         more += [Path(request.protocol).stem] if request.protocol != Request.protocol else []
         more += [f"tuned ({self.search.trials} trials)"] if self.search else []
@@ -162,7 +166,7 @@ def baseline_rows(
     Args:
         options: further fields of a request. `modalities` replace the card's defaults, and a recipe replaces those of
             the set; the rows of a paper keep its modalities, targets and protocol.
-        trials: number of tuning trials; if set, a tuned row follows each row that can be run.
+        trials: number of tuning trials; if set, a tuned row follows each row that can be run. Rules may state one.
 
     Raises:
         UsageError: the dataset lacks a target or modality, or the protocol is not for it; or `trials` and `dev` are
@@ -175,9 +179,12 @@ def baseline_rows(
         rows = _deduplicate(BaselineRow("core", request, by_target=True) for request in requests)
     else:
         rows = rows_of_rules(found.rules(level), dataset, options)
-    if trials is None:
-        return rows
-    return [each for row in rows for each in ([row] if row.reason else [row, _tune_row(row, found, trials)])]
+    return [each for row in rows for each in _add_tuned(row, found, trials or row.trials)]
+
+
+def _add_tuned(row: BaselineRow, found: BaselineSet, trials: int | None) -> list[BaselineRow]:
+    """Return a row and, with `trials`, its tuned version after it."""
+    return [row, _tune_row(row, found, trials)] if trials and not row.reason else [row]
 
 
 def rows_of_rules(
@@ -195,11 +202,12 @@ def rows_of_rules(
 
 
 def _deduplicate(rows: Iterable[BaselineRow]) -> list[BaselineRow]:
-    """Return each row once, with the reason if it cannot be run."""
+    """Return each row once, with the reason if it cannot be run, and tuned if any of its rules says so."""
     once = dict[Request, BaselineRow]()
     for row in rows:
-        if not row.reason or row.request not in once:  # of two rules for it, one may be for other targets
-            once[row.request] = row
+        known = once.get(row.request, row)
+        first = row if known.reason else known  # of two rules for it, one may be for other targets
+        once[row.request] = replace(first, trials=known.trials or row.trials)
     return [_check_fit(row) for row in once.values()]
 
 
@@ -227,7 +235,7 @@ def _tune_row(row: BaselineRow, found: BaselineSet, trials: int) -> BaselineRow:
     return replace(row, search=search)
 
 
-_OF_RULES = ("protocol", "train_dataset", "label_subjects")
+_OF_RULES = ("protocol", "train_dataset", "label_subjects", "label_fraction", "drop", "calibration_data")
 """Fields of a request that a rule may state."""
 
 
@@ -255,7 +263,14 @@ def _expand_rule(level: RowLevel, rule: RowRule, dataset: str, options: Mapping[
                 "settings": rule.set,
                 "recipe": options.get("recipe", rule.recipe),
             }
-            yield BaselineRow(level, Request(dataset, **fields), unfit or reason)
+            request = Request(dataset, **fields)
+            if unfit or reason:
+                yield BaselineRow(level, request, unfit or reason)
+                continue
+            try:
+                yield from (BaselineRow(level, each, trials=rule.tune) for each in expand_axes(request))
+            except EmbenchError as error:
+                yield BaselineRow(level, request, error.what)
 
 
 def _expand_modalities(

@@ -622,6 +622,7 @@ def run_rows(
     def ended(plan: Plan, end: Result | EmbenchError, mark: str = "") -> None:
         nonlocal number
         number += 1
+        row = batch[0] if len(batch) == 1 else by_id[plan.id]
         file = _failure_file(plan, mark)
         if isinstance(end, EmbenchError):
             line = f"failed: {end.what}; {file}"
@@ -631,9 +632,8 @@ def run_rows(
         else:
             line = "; ".join(_format_result(end, found) for found in end.answers.values())
             file.unlink(missing_ok=True)
-            line += f"; {finished(by_id[plan.id])}" if finished else ""
-        title = batch[0].row.title if len(batch) == 1 else by_id[plan.id].row.title
-        print_line(f"{number} of {len(rows)}: {title}: {line}")
+            line += f"; {finished(replace(row, plan=plan, trials=0))}" if finished else ""  # `plan` may be tuned
+        print_line(f"{number} of {len(rows)}: {row.row.title}: {line}")
 
     one_by_one = hours is not None or any(row.trials for row in rows)
     for batch in [[row] for row in rows] if one_by_one else [list(rows)]:
