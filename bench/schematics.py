@@ -195,10 +195,10 @@ def answers() -> str:
 
 def adjustment() -> str:
     """Return how confounds are taken out of score and label."""
-    boxes = ((120, 46, "confounds: time, movement"), (18, 150, "the method's score"), (222, 150, "the label"))
+    boxes = ((110, 46, "confounds: time, movement"), (18, 150, "the method's score"), (222, 150, "the label"))
     parts = [draw_text(18, 29, "Associated given time and movement?", 16, more=BOLD)]
     for x, y, words in boxes:
-        width = 200 if x == 120 else 160
+        width = 220 if x == 110 else 160
         parts.append(f'<rect class="box" x="{x}" y="{y}" width="{width}" height="36" rx="6"/>')
         parts.append(draw_text(x + width / 2, y + 23, words, more=' text-anchor="middle"'))
     parts += [
@@ -210,7 +210,7 @@ def adjustment() -> str:
         draw_arrow(302, 188, 302, 226),
         draw_text(98, 246, "residual score", more=' text-anchor="middle"' + BOLD),
         draw_text(302, 246, "residual label", more=' text-anchor="middle"' + BOLD),
-        draw_line(152, 241, 250, 241, "line", ' stroke-width="2" stroke-dasharray="5 4"'),
+        draw_line(156, 241, 246, 241, "line", ' stroke-width="2" stroke-dasharray="5 4"'),
         draw_text(200, 274, "correlated? partial r, over subjects", 14, "note", ' text-anchor="middle"'),
     ]
     description = "Models of time and movement predict score and label. Partial r is the correlation of the residuals."
@@ -253,7 +253,7 @@ def draw_steps(title: str, steps: Sequence[tuple[str, str, str]]) -> str:
 PARTS = (
     ("dataset", "reads files", "recordings, labels"),
     ("pretrainer, if any", "trains encoders without your labels", "weights"),
-    ("encoder, one for each modality", "x (B, C, T)", "tokens (B, L, D)"),
+    ("encoder, one per modality", "x (B, C, T)", "tokens (B, L, D)"),
     ("fusion, or estimator", "all modalities", "logits, or scores"),
     ("metric", "predictions and labels", "a number"),
 )
