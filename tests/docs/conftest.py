@@ -49,10 +49,10 @@ def real_data(tmp_path_factory):
     if not source:
         pytest.skip("EMBENCH_TEST_DATA does not say where real data are")
     root = tmp_path_factory.mktemp("docs-real")
-    links = ["stress_predict/Processed_data", *(f"stress_predict/Raw_data/{subject}" for subject in ("S02", "S03", "S04"))]
-    links += ["quiroz2018/user_study_encoding.csv", "quiroz2018/PANAS"]
-    walks = sorted(Path(source).glob("quiroz2018/walking_data/mo_ew1?_*.csv"))
-    for place in (*links, *(f"quiroz2018/walking_data/{walk.name}" for walk in walks)):
+    places = ["stress_predict/Processed_data", "quiroz2018/user_study_encoding.csv", "quiroz2018/PANAS"]
+    places += [f"stress_predict/Raw_data/{subject}" for subject in ("S02", "S03", "S04")]
+    walks = Path(source).glob("quiroz2018/walking_data/mo_ew1?_*.csv")
+    for place in (*places, *(f"quiroz2018/walking_data/{walk.name}" for walk in walks)):
         (root / place).parent.mkdir(parents=True, exist_ok=True)
         (root / place).symlink_to(Path(source, place))
     return root
