@@ -70,7 +70,7 @@ def confound_only(*names: str) -> list[Score]:
     """Return the scores within subjects of confound-only models on EEGMAT, from a published entry."""
     scores = embench.open_result(ROOT / "leaderboards" / ARITHMETIC).scores
     found = {name: scores.get_score("task", WITHIN, name) for name in names}
-    return [Score(NAMES[name], score.mean, score.low, score.high) for name, score in found.items() if score]
+    return [Score(NAMES[name], each.mean, each.low or 0.0, each.high or 1.0) for name, each in found.items() if each]
 
 
 def eegmat() -> str:
