@@ -70,7 +70,11 @@ def confound_only(*names: str) -> list[Score]:
     """Return the scores within subjects of confound-only models on EEGMAT, from a published entry."""
     scores = embench.open_result(ROOT / "leaderboards" / ARITHMETIC).scores
     found = {name: scores.get_score("task", WITHIN, name) for name in names}
-    return [Score(NAMES[name], each.mean, each.low or 0.0, each.high or 1.0) for name, each in found.items() if each]
+    return [
+        Score(NAMES[name], each.mean, each.low, each.high)
+        for name, each in found.items()
+        if each and each.low is not None and each.high is not None
+    ]
 
 
 def eegmat() -> str:
