@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 import yaml
 
+import embench
+
 from .figures import BOLD, IMAGES, draw_arrow, draw_line, draw_text, make_picture
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -25,6 +27,14 @@ class Score(NamedTuple):
     mean: float
     low: float
     high: float
+
+
+def draw_interval(place: Callable[[float], int], y: float, low: float, mean: float, high: float) -> list[str]:
+    """Return an interval as a line, and the mean as a dot on it. `place` gives the x of a value."""
+    return [
+        draw_line(place(low), y, place(high), y, more=' stroke-width="2.5"'),
+        f'<circle class="dot" cx="{place(mean)}" cy="{y}" r="6"/>',
+    ]
 
 
 def draw_scores(title: str, subtitle: str, scores: Sequence[Score], chance: float | None = 0.5) -> str:
@@ -43,19 +53,39 @@ def draw_scores(title: str, subtitle: str, scores: Sequence[Score], chance: floa
             *(draw_line(place(value), y + 6, place(value), y + 26, "rule") for value in ticks),
             draw_text(18, y, label),
             draw_text(382, y, f"{mean:.2f}", more=BOLD + ' text-anchor="end"'),
-            draw_line(place(max(low, least)), y + 16, place(high), y + 16, more=' stroke-width="2.5"'),
-            f'<circle class="dot" cx="{place(mean)}" cy="{y + 16}" r="6"/>',
+            *draw_interval(place, y + 16, max(low, least), mean, high),
         ]
     said = "; ".join(f"{each.label} {each.mean:.2f} ({each.low:.2f} to {each.high:.2f})" for each in scores)
     return make_picture(height, title, f"{subtitle}. {said}.", parts)
 
 
 NAMES = {"ppg": "pulse (PPG)", "eda": "skin conductance (EDA)", "temp": "skin temperature", "acc": "movement"}
-NAMES |= {"eeg": "EEG", "ecg": "ECG"}
+NAMES |= {"eeg": "EEG", "ecg": "ECG", "majority": "majority class", "recording_length": "length of the recording"}
+NAMES |= {"elapsed_time": "time since the start alone"}
+ARITHMETIC = "eegmat/subject-independent-v4/handcrafted-svm-50a3987de6"
+BY_TIME, BY_STIMULUS, WITHIN = "auroc_crossed_matched", "auroc_crossed", "auroc_within"
 
 
-def leaderboard(dataset: str, target: str, metric: str, subtitle: str, more: tuple[Score, ...] = ()) -> str:
-    """Return the scores of the support vector machine on handcrafted features, by signals."""
+def confound_only(*names: str) -> list[Score]:
+    """Return the scores within subjects of confound-only models on EEGMAT, from a published entry."""
+    scores = embench.open_result(ROOT / "leaderboards" / ARITHMETIC).scores
+    found = {name: scores.get_score("task", WITHIN, name) for name in names}
+    return [
+        Score(NAMES[name], each.mean, each.low, each.high)
+        for name, each in found.items()
+        if each and each.low is not None and each.high is not None
+    ]
+
+
+def eegmat() -> str:
+    """Return the scores of models that read no signal of EEGMAT."""
+    scores = confound_only("elapsed_time", "recording_length", "majority")
+    return draw_scores("No signal, and yet", "EEGMAT, within-subject AUROC", scores)
+
+
+def leaderboard(dataset: str, target: str, metric: str, subtitle: str, models: Sequence[str] = ()) -> str:
+    """Return the scores of the support vector machine on handcrafted features, by signals, and of confound-only models
+    of EEGMAT."""
     scores = []
     for entry in sorted((ROOT / "leaderboards" / dataset / "subject-independent-v4").glob("handcrafted-svm-*")):
         run = yaml.safe_load((entry / "run.yaml").read_text("utf-8"))
@@ -65,7 +95,7 @@ def leaderboard(dataset: str, target: str, metric: str, subtitle: str, more: tup
             label = NAMES[signals[0]] if len(signals) == 1 else f"all {len(signals)} together"
             scores.append(Score(label, *(found[key] for key in ("mean", "low", "high"))))
     ordered = sorted(scores, key=lambda each: -each.mean)
-    return draw_scores("SVM on handcrafted features", subtitle, [*ordered, *more])
+    return draw_scores("SVM on handcrafted features", subtitle, [*ordered, *confound_only(*models)])
 
 
 def exercise() -> str:
@@ -161,8 +191,7 @@ def answers() -> str:
         parts += [
             *(draw_line(place(value), y + 6, place(value), y + 26, "rule") for value in (0.5, 0.55)),
             draw_text(18, y, f'<tspan font-weight="bold">{answer}</tspan>: {why}'),
-            draw_line(place(low), y + 16, place(high), y + 16, more=' stroke-width="2.5"'),
-            f'<circle class="dot" cx="{place((low + high) / 2)}" cy="{y + 16}" r="6"/>',
+            *draw_interval(place, y + 16, low, (low + high) / 2, high),
         ]
     said = "; ".join(f"{answer}: {low} to {high}, {why}" for answer, low, high, why in ANSWERS)
     return make_picture(276, "Answers", f"Examples of AUROC intervals. {said}.", parts)
@@ -170,10 +199,10 @@ def answers() -> str:
 
 def adjustment() -> str:
     """Return how confounds are taken out of score and label."""
-    boxes = ((120, 46, "confounds: time, movement"), (18, 150, "the method's score"), (222, 150, "the label"))
+    boxes = ((110, 46, "confounds: time, movement"), (18, 150, "the method's score"), (222, 150, "the label"))
     parts = [draw_text(18, 29, "Associated given time and movement?", 16, more=BOLD)]
     for x, y, words in boxes:
-        width = 200 if x == 120 else 160
+        width = 220 if x == 110 else 160
         parts.append(f'<rect class="box" x="{x}" y="{y}" width="{width}" height="36" rx="6"/>')
         parts.append(draw_text(x + width / 2, y + 23, words, more=' text-anchor="middle"'))
     parts += [
@@ -185,7 +214,7 @@ def adjustment() -> str:
         draw_arrow(302, 188, 302, 226),
         draw_text(98, 246, "residual score", more=' text-anchor="middle"' + BOLD),
         draw_text(302, 246, "residual label", more=' text-anchor="middle"' + BOLD),
-        draw_line(152, 241, 250, 241, "line", ' stroke-width="2" stroke-dasharray="5 4"'),
+        draw_line(156, 241, 246, 241, "line", ' stroke-width="2" stroke-dasharray="5 4"'),
         draw_text(200, 274, "correlated? partial r, over subjects", 14, "note", ' text-anchor="middle"'),
     ]
     description = "Models of time and movement predict score and label. Partial r is the correlation of the residuals."
@@ -228,7 +257,7 @@ def draw_steps(title: str, steps: Sequence[tuple[str, str, str]]) -> str:
 PARTS = (
     ("dataset", "reads files", "recordings, labels"),
     ("pretrainer, if any", "trains encoders without your labels", "weights"),
-    ("encoder, one for each modality", "x (B, C, T)", "tokens (B, L, D)"),
+    ("encoder, one per modality", "x (B, C, T)", "tokens (B, L, D)"),
     ("fusion, or estimator", "all modalities", "logits, or scores"),
     ("metric", "predictions and labels", "a number"),
 )
@@ -245,10 +274,6 @@ EVIDENCE = (
     ("spot-checked", "some folds, drawn later, run again", "ranked"),
     ("reproduced", "all folds run again", "ranked"),
 )
-TIME = (Score("time since the start alone", 1.0, 0.959, 1.0),)
-EEGMAT = (*TIME, Score("length of the recording", 0.986, 0.935, 1.0), Score("majority class", 0.5, 0.5, 0.5))
-"""As `docs/guide/controls.md` prints them."""
-BY_TIME, BY_STIMULUS, WITHIN = "auroc_crossed_matched", "auroc_crossed", "auroc_within"
 
 FIGURES: dict[str, Callable[[], str]] = {
     "stress_predict.svg": partial(
@@ -258,8 +283,8 @@ FIGURES: dict[str, Callable[[], str]] = {
         leaderboard, "wearable_stress", "stress", BY_TIME, "Wearable Stress, time-matched AUROC"
     ),
     "hku956.svg": partial(leaderboard, "hku956", "valence", BY_STIMULUS, "HKU956, valence, stimulus-matched AUROC"),
-    "eegmat.svg": partial(leaderboard, "eegmat", "task", WITHIN, "EEGMAT, within-subject AUROC", TIME),
-    "eegmat-confounds.svg": partial(draw_scores, "No signal, and yet", "EEGMAT, within-subject AUROC", EEGMAT),
+    "eegmat.svg": partial(leaderboard, "eegmat", "task", WITHIN, "EEGMAT, within-subject AUROC", ["elapsed_time"]),
+    "eegmat-confounds.svg": eegmat,
     "exercise.svg": exercise,
     "splits.svg": splits,
     "calibration.svg": calibration,

@@ -20,8 +20,8 @@ TEMPLATE = Path(__file__).with_name("findings.md.j2")
 
 
 def verdict(difference: Estimate) -> str:
-    """Verdict on a paired difference."""
-    return "shown to be higher" if low(difference) > 0 else "not shown to be higher"
+    """Return whether a paired difference is shown to be above 0."""
+    return "shown" if low(difference) > 0 else "not shown"
 
 
 def written() -> str:

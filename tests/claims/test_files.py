@@ -44,7 +44,7 @@ def test_every_bundled_file_is_read():
         found = installed_claims()
     assert {claim.paper for claim in found} == {
         "vazquez2022", "strizhkova2024", "woo2023", "wu2023", "chen2023", "gerster2026", "xu2025",
-        "banville2026", "xiong2025", "guetschel2026", "singh2025",
+        "banville2026", "xiong2025", "guetschel2026", "singh2025", "quiroz2018",
     }  # fmt: skip
     ids = [claim.id for claim in found if claim.paper == "strizhkova2024"]
     assert ids.index("S2") < ids.index("S10")

@@ -43,17 +43,19 @@ def stages(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def real_data(tmp_path_factory):
-    """A data root with a few of the real subjects of Stress-Predict, as links; skips where there are none."""
+    """A data root with a few of the real subjects of Stress-Predict and Quiroz 2018, as links; skips where there are
+    none."""
     source = os.environ.get("EMBENCH_TEST_DATA")
     if not source:
         pytest.skip("EMBENCH_TEST_DATA does not say where real data are")
-    root = tmp_path_factory.mktemp("docs-real") / "stress_predict"
-    (root / "Raw_data").mkdir(parents=True)
-    original = Path(source, "stress_predict")
-    (root / "Processed_data").symlink_to(original / "Processed_data")
-    for subject in ("S02", "S03", "S04"):
-        (root / "Raw_data" / subject).symlink_to(original / "Raw_data" / subject)
-    return root.parent
+    root = tmp_path_factory.mktemp("docs-real")
+    places = ["stress_predict/Processed_data", "quiroz2018/user_study_encoding.csv", "quiroz2018/PANAS"]
+    places += [f"stress_predict/Raw_data/{subject}" for subject in ("S02", "S03", "S04")]
+    walks = Path(source).glob("quiroz2018/walking_data/mo_ew1?_*.csv")
+    for place in (*places, *(f"quiroz2018/walking_data/{walk.name}" for walk in walks)):
+        (root / place).parent.mkdir(parents=True, exist_ok=True)
+        (root / place).symlink_to(Path(source, place))
+    return root
 
 
 @pytest.fixture(scope="session")

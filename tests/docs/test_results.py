@@ -8,13 +8,14 @@ import embench
 from bench import figures, schematics
 from embench.statistics.form import lines
 
-from .pages import ROOT, blocks
+from .pages import FIRST, ROOT, blocks
 
 BOARDS = ROOT / "leaderboards"
 SVM = BOARDS / "stress_predict" / "subject-independent-v4" / "handcrafted-svm-d535a9be1d"
 EEGMAT = BOARDS / "eegmat" / "subject-independent-v4" / "amigos_features-naive_bayes-5c3f69e2bd"
 RESULT = ROOT / "docs" / "guide" / "result.md"
 READ = ROOT / "docs" / "start" / "read-leaderboard.md"
+FOREST = SVM.with_name("handcrafted-forest-8b0461ed29")
 ARITHMETIC = EEGMAT.with_name("handcrafted-svm-50a3987de6")
 
 
@@ -24,6 +25,7 @@ ARITHMETIC = EEGMAT.with_name("handcrafted-svm-50a3987de6")
         (RESULT, "stress_predict: ", SVM),
         (RESULT, "  This design cannot", EEGMAT),
         (READ, "eegmat: ", ARITHMETIC),
+        (FIRST, "stress_predict: ", FOREST),
     ],
 )
 def test_a_page_shows_what_is_printed(page, begin, entry):

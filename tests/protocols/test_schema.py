@@ -35,6 +35,7 @@ PUBLISHED = {
     "later-session-v1": "bdb898cb31ea0331476ff0285685bcdeb846c08276d187e3fcdcba4f26526824",
     "leave-one-subject-out-v4": "dc30a3264e80df7ee8e2fea4fad6cf0dad64939539eab6a828468abab2b37423",
     "mirandacorrea2021": "75922a51553fc9c60fe139a662d92c77366e0f47800e89feb37b1940fdf3e42e",
+    "personal-random-legacy": "ad5e1bf088534f44c70a391b133fdab97d12c7e82ad8bc8eec7065b7442dabcf",
     "personalise-v1": "597603595bb8a9013219c31106b4f7c9d7551c5afada624cc422e1d0bb58a97e",
     "segment-random-legacy": "eeebd74591fe410d4ff664fac3983e67c45c0cc5e509f4db1d70a1e688fe05b1",
     "strizhkova2024": "002a7a2389f9f0c5f078033cc02685a395c7d3255a12a6cbf8742cfb35068c73",
