@@ -24,7 +24,7 @@ from embench.statistics.intervals import ALPHA, holm
 
 _OF_CLASSES = "auroc_within"
 """The within-subject score of targets with classes."""
-DRAWS = 2000
+RESAMPLES = 2000
 """Number of draws of datasets and subjects from which intervals are computed."""
 _SEED = 20261201
 
@@ -44,7 +44,7 @@ class Task:
         return f"{self.dataset}/{self.target}"
 
 
-class Standing(NamedTuple):
+class MethodOverview(NamedTuple):
     """Mean rank and win rate of a method over datasets, each as (value, lower bound, upper bound). The win rate is the
     proportion of other methods with a lower score; an equal score counts half."""
 
@@ -65,7 +65,7 @@ class Overview:
     """
 
     tasks: tuple[Task, ...]
-    standings: tuple[Standing, ...]
+    standings: tuple[MethodOverview, ...]
     others: Mapping[str, int]
     ordered: int
     least_p: float
@@ -132,7 +132,9 @@ def summarise_tasks(tasks: Sequence[Task], boards: Path) -> Overview:
     low, high = np.quantile(_draw_wins(scores, len(methods)), [ALPHA / 2, 1 - ALPHA / 2], axis=0)
     worst = len(methods) - 1  # a rank is 1 where all others have lower scores
     standings = [
-        Standing(method, (1 + worst * (1 - win), 1 + worst * (1 - top), 1 + worst * (1 - bottom)), (win, bottom, top))
+        MethodOverview(
+            method, (1 + worst * (1 - win), 1 + worst * (1 - top), 1 + worst * (1 - bottom)), (win, bottom, top)
+        )
         for method, win, bottom, top in zip(methods, wins.tolist(), low.tolist(), high.tolist(), strict=True)
     ]
     standings.sort(key=lambda each: each.rank)
@@ -172,8 +174,8 @@ def _compute_wins(scores: Sequence[np.ndarray]) -> np.ndarray:
 def _draw_wins(scores: Sequence[Sequence[_Scores]], methods: int) -> np.ndarray:
     """Return (R, M) win rates in draws of datasets, and of subjects within them. `scores`: leaderboards by dataset."""
     rng = np.random.default_rng(_SEED)
-    draws = np.empty((DRAWS, methods))
-    for k in range(DRAWS):
+    draws = np.empty((RESAMPLES, methods))
+    for k in range(RESAMPLES):
         chosen = rng.integers(len(scores), size=len(scores))
         draws[k] = np.mean([_compute_wins(_draw_scores(scores[d], rng)) for d in chosen], axis=0)
     return draws
