@@ -68,7 +68,7 @@ from embench.records.predictions import (
 from embench.records.pretraining_comparison import RANDOM
 from embench.records.scores import Scores
 from embench.registry.fragments import HINT, installed_only
-from embench.vocabulary import has_control, iterate_texts, names_code, names_file_code, names_path
+from embench.vocabulary import collect_texts, has_control, iterate_texts, names_code, names_file_code, names_path
 
 # The files of a published entry: the method's own numbers in its folder, and shared files in `<board>/shared/`, once
 # for all entries of a leaderboard. These are the predicted rows, labels, folds, and the predictions and scores of
@@ -757,7 +757,8 @@ def public_run(run: Mapping[str, Any]) -> dict[str, Any]:
 
 def private_fields(content: Any) -> list[str]:
     """Return the fields of a record's file that name a class in a file, or a path on this machine."""
-    return [field for field, text in iterate_texts(content) if names_code(text) or names_path(text)]
+    wrong = {text for text in collect_texts(content) if names_code(text) or names_path(text)}
+    return [field for field, text in iterate_texts(content) if text in wrong] if wrong else []
 
 
 def strip_variant(dataset: str) -> str:
