@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -208,7 +209,7 @@ def comparisons(name: str, units: Units, subjects: np.ndarray, *, graded: bool =
     if graded:
         tables = _match_differences(units, cell, subjects)
     else:
-        tables = [_match_comparisons(own, len(subjects)) for own in own_comparisons(units, cell, subjects)]
+        tables = _compare_once(units, cell, subjects).tables
     return [_match_session_length(units, subject, table) for table in tables] if name in MATCHED else tables
 
 
@@ -394,23 +395,48 @@ class OwnComparisons(NamedTuple):
     low: np.ndarray
     won: np.ndarray
 
-    def mirrored_by(self, other: OwnComparisons) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Return the m comparisons that `other` contains with exchanged labels, as four arrays (m,): cell of the
-        positive unit, cell of the negative unit, number of matching comparisons in `other`, and win."""
-        cells = 1 + max(int(np.max(part, initial=0)) for part in (self.high, self.low, other.high, other.low))
-        at_high = np.bincount(other.low, minlength=cells)[self.high]
-        at_low = np.bincount(other.high, minlength=cells)[self.low]
-        met = np.ix_(np.flatnonzero(at_high), np.flatnonzero(at_low))
-        times = np.outer(at_high, at_low)[met]
-        high, low = (np.broadcast_to(part, times.shape) for part in (self.high[met[0]], self.low[met[1]]))
-        apart = high != low
-        return high[apart], low[apart], times[apart], self.won[met][apart]
+
+class _Compared(NamedTuple):
+    """For each class the comparisons within each subject and fold, and their table of `_match_comparisons`."""
+
+    own: list[list[OwnComparisons]]
+    tables: list[Pairs]
+
+
+_COMPARED: dict[bytes, _Compared] = {}
+_MOST_COMPARED, _MOST_BYTES = 128, 1 << 20
+"""Largest number of comparisons in memory, and of bytes of each."""
 
 
 def own_comparisons(units: Units, cell: np.ndarray, subjects: np.ndarray) -> list[list[OwnComparisons]]:
     """Return for each class the comparisons within each subject and fold, between units in different cells (n,)."""
+    return _compare_once(units, cell, subjects).own
+
+
+def _compare_once(units: Units, cell: np.ndarray, subjects: np.ndarray) -> _Compared:
+    """Return the comparisons of units, from memory if this process made them a moment ago: several scores, and the
+    contributions of subjects to them, compare the same units."""
+    subject = encode_subjects(units, subjects)
+    columns = (units.score, units.y_true, units.fold, subject, cell)
+    key = hashlib.sha256(repr([len(subjects), *((c.shape, c.dtype.str) for c in columns)]).encode())
+    for column in columns:
+        key.update(np.ascontiguousarray(column))
+    content = key.digest()
+    if content in _COMPARED:
+        return _COMPARED[content]
+    own = _compare_within_subjects(units, cell, subject)
+    made = _Compared(own, [_match_comparisons(of_class, len(subjects)) for of_class in own])
+    if sum(each.won.nbytes for of_class in own for each in of_class) <= _MOST_BYTES:
+        if len(_COMPARED) == _MOST_COMPARED:
+            del _COMPARED[next(iter(_COMPARED))]
+        _COMPARED[content] = made
+    return made
+
+
+def _compare_within_subjects(units: Units, cell: np.ndarray, subject: np.ndarray) -> list[list[OwnComparisons]]:
+    """Return the result of `own_comparisons`; `subject` (n,): position of each unit's subject."""
     tie, folds = compute_tie_width(units.score), np.unique(units.fold, return_inverse=True)[1]
-    owners = iterate_groups(encode_subjects(units, subjects) * (folds.max() + 1) + folds)
+    owners = iterate_groups(subject * (folds.max() + 1) + folds)
     return [
         [
             _compare_subject(owner // (folds.max() + 1), score[rows], positive[rows], cell[rows], tie)

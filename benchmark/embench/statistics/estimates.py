@@ -152,22 +152,34 @@ def _split_by_order(
         return [(np.empty(0, int), np.empty(0, int), np.empty((0, 2))) for _ in compare_classes(units)]
     length = length_by_subject(units, encode_subjects(units, subjects), len(subjects))
     longer = np.subtract.outer(length, length)
-    pairs = np.argwhere((longer > 0) & (longer <= MATCHED_S)).tolist()
+    matched = (longer != 0) & (np.abs(longer) <= MATCHED_S)
     minute = np.zeros(1 + int(cell.max()), int)
     minute[cell] = units.start_s // MINUTE_S
     by_class = []
     for own in own_comparisons(units, cell, subjects):
-        by_subject = {each.subject: each for each in own}
+        high, low = np.zeros((2, len(subjects), len(minute)), int)  # units of each label in each cell
+        for each in own:
+            high[each.subject] = np.bincount(each.high, minlength=len(minute))
+            low[each.subject] = np.bincount(each.low, minlength=len(minute))
         parts = [(np.empty(0, int), np.empty(0, int), np.empty((0, 2)))]
-        for first, second in pairs:
-            # Half of the win comes from each subject; the comparison is counted once, with the first.
-            for one, other, counted in ((first, second, 1), (second, first, 0)):
-                high, low, times, won = by_subject[one].mirrored_by(by_subject[other])
-                early, late = np.minimum(high, low), np.maximum(high, low)
-                positive_first = (high < low) if counted else (high > low)
-                column = positive_first * minutes**2 + minute[early] * minutes + minute[late]
-                values = np.stack([won * times / 2, counted * times], axis=1)
-                parts.append((np.full(len(column), first * len(subjects) + second), column, values))
+        for each in own:
+            others = np.flatnonzero(matched[each.subject])
+            # The label is higher at i for this subject, and at j for the other one.
+            i, j = np.repeat(each.high, len(each.low)), np.tile(each.low, len(each.high))
+            times = low[np.ix_(others, i)] * high[np.ix_(others, j)] * (i != j)
+            other, comparison = np.nonzero(times)
+            i, j, times, won = i[comparison], j[comparison], times[other, comparison], each.won.ravel()[comparison]
+            # Half of the win comes from each subject; the comparison is counted once, with the longer session.
+            is_longer = longer[each.subject, others[other]] > 0
+            positive_first = np.where(is_longer, i < j, i > j)
+            column = positive_first * minutes**2 + minute[np.minimum(i, j)] * minutes + minute[np.maximum(i, j)]
+            first, second = (
+                np.where(is_longer, each.subject, others[other]),
+                np.where(is_longer, others[other], each.subject),
+            )
+            parts.append(
+                (first * len(subjects) + second, column, np.stack([won * times / 2, is_longer * times], axis=1))
+            )
         pair, column, values = map(np.concatenate, zip(*parts, strict=True))
         by_class.append((pair, column, values))
     return by_class
