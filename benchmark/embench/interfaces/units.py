@@ -250,7 +250,11 @@ class Units:
         columns: dict[str, Any] = {
             name: np.concatenate([getattr(part, name) for part in (self, *others)]) for name in self._columns()
         }
-        return replace(self, **columns)
+        units, parts = replace(self, **columns), [part.subjects for part in (self, *others)]
+        names = np.unique(np.concatenate([own for own, _ in parts]))
+        codes = np.concatenate([np.searchsorted(names, own)[code] for own, code in parts])
+        units.__dict__["subjects"] = names, codes  # not found again, as texts are slow to sort
+        return units
 
     def _columns(self) -> list[str]:
         known = ["y_true", "score", "decision", "subject", "stimulus", "start_s", "fold", "group"]

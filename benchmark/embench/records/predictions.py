@@ -304,9 +304,15 @@ class Predictions:
     def distinct(self, *columns: str) -> list[tuple[Any, ...]]:
         """Return the distinct combinations of values in columns of texts or whole numbers."""
         code = np.zeros(len(self), np.int64)  # number of each row's combination in the columns so far
+        first = np.zeros(min(1, len(self)), np.int64)  # a row of each combination
         for name in columns:
             stored = self.table.stored[name]
-            value = stored.code if isinstance(stored, TextColumn) else np.unique(stored, return_inverse=True)[1]
+            if isinstance(stored, TextColumn):
+                value = stored.code
+            elif np.array_equal(stored[first][code], stored):  # it follows from the columns so far
+                continue
+            else:
+                value = np.unique(stored, return_inverse=True)[1]
             first, code = _find_first(code * (value.max(initial=0) + 1) + value)
         rows = self.take(first)
         return list(zip(*(rows[name].tolist() for name in columns), strict=True))

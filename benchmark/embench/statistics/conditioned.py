@@ -206,10 +206,7 @@ def comparisons(name: str, units: Units, subjects: np.ndarray, *, graded: bool =
             _compare_at_stimulus(s, positive, subject, cell, len(subjects), tie)
             for positive, s in compare_classes(units)
         ]
-    if graded:
-        tables = _match_differences(units, cell, subjects)
-    else:
-        tables = _compare_once(units, cell, subjects).tables
+    tables = _match_differences(units, cell, subjects) if graded else _compare_once(units, cell, subjects).tables
     return [_match_session_length(units, subject, table) for table in tables] if name in MATCHED else tables
 
 
