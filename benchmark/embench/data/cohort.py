@@ -7,13 +7,13 @@ import math
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 
 from embench.errors import DataError, UsageError
-from embench.files import cached, snapshot
+from embench.files import cached, cached_call, snapshot
 from embench.interfaces.dataset import Card
 from embench.interfaces.recording import Label, split_modality
 from embench.interfaces.units import LabelRule, Target, Unit
@@ -379,6 +379,17 @@ class Cohort:
             UsageError: there are too few subjects or units, or stimuli cannot be separated from subjects or times.
             CheckFailed: the folds break a rule of the protocol.
         """
+        key = Cohort.folds, self._same_units, protocol.hash, seed
+        return self.split_calibration(protocol, cached_call(key, partial(self._divide, protocol, seed)))
+
+    @cached_property
+    def _same_units(self) -> object:
+        """An object that cohorts of other modalities share within a snapshot if their eligible units are the same."""
+        key = self.card, tuple(self.select_units(self.eligible)), self.roster, tuple(self.sessions.items())
+        return cached_call(("same units", *key), object)
+
+    def _divide(self, protocol: Protocol, seed: int) -> list[Fold]:
+        """Return the folds of whole sessions, see `folds`."""
         if protocol.split.by == "group+stimulus":
             check_stimuli(self.met_by, self.card, protocol)
         units = self.select_units(self.eligible)
@@ -390,7 +401,7 @@ class Cohort:
                 partition(protocol, self.card.name, self.roster, seed, sessions), self.roster, units
             )
         prove(protocol, self.card.name, units, folds)
-        return self.split_calibration(protocol, folds)
+        return folds
 
     def partitions(self, protocol: Protocol) -> int:
         """Return the number of partitions in a balanced set; 1 if the protocol assigns subjects to folds at random."""

@@ -394,19 +394,20 @@ class OwnComparisons(NamedTuple):
 
 
 class _Compared(NamedTuple):
-    """For each class the comparisons within each subject and fold, and their table of `_match_comparisons`."""
+    """The comparisons of some units, for each class. `own`: within each subject and fold; `tables`: matched."""
 
     own: list[list[OwnComparisons]]
     tables: list[Pairs]
 
 
 _COMPARED: dict[bytes, _Compared] = {}
-_MOST_COMPARED, _MOST_BYTES = 128, 1 << 20
+_MOST_COMPARED, _MOST_BYTES = 128, 1 << 18
 """Largest number of comparisons in memory, and of bytes of each."""
 
 
 def own_comparisons(units: Units, cell: np.ndarray, subjects: np.ndarray) -> list[list[OwnComparisons]]:
-    """Return for each class the comparisons within each subject and fold, between units in different cells (n,)."""
+    """Return for each class the comparisons within each subject and fold, between units in different cells (n,). Units
+    are left out if nobody has the other label in their cell, since no comparison with them can be matched."""
     return _compare_once(units, cell, subjects).own
 
 
@@ -433,14 +434,13 @@ def _compare_once(units: Units, cell: np.ndarray, subjects: np.ndarray) -> _Comp
 def _compare_within_subjects(units: Units, cell: np.ndarray, subject: np.ndarray) -> list[list[OwnComparisons]]:
     """Return the result of `own_comparisons`; `subject` (n,): position of each unit's subject."""
     tie, folds = compute_tie_width(units.score), np.unique(units.fold, return_inverse=True)[1]
-    owners = iterate_groups(subject * (folds.max() + 1) + folds)
-    return [
-        [
-            _compare_subject(owner // (folds.max() + 1), score[rows], positive[rows], cell[rows], tie)
-            for owner, rows in owners
-        ]
-        for positive, score in compare_classes(units)
-    ]
+    owners, by_class = iterate_groups(subject * (folds.max() + 1) + folds), []
+    for positive, score in compare_classes(units):
+        has_high, has_low = (np.bincount(cell[some], minlength=1 + cell.max()) > 0 for some in (positive, ~positive))
+        matchable = np.where(positive, has_low[cell], has_high[cell])
+        kept = [(owner // (folds.max() + 1), rows[matchable[rows]]) for owner, rows in owners]
+        by_class.append([_compare_subject(p, score[rows], positive[rows], cell[rows], tie) for p, rows in kept])
+    return by_class
 
 
 def _compare_subject(
