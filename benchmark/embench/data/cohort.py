@@ -379,27 +379,26 @@ class Cohort:
             UsageError: there are too few subjects or units, or stimuli cannot be separated from subjects or times.
             CheckFailed: the folds break a rule of the protocol.
         """
-        key = Cohort.folds, self._same_units, protocol.hash, seed
-        return self.split_calibration(protocol, cached_call(key, partial(self._divide, protocol, seed)))
+        whole = cached_call((self._same_units, protocol.hash, seed), partial(self._divide, protocol, seed))
+        return self.split_calibration(protocol, whole)
 
     @cached_property
     def _same_units(self) -> object:
-        """An object that cohorts of other modalities share within a snapshot if their eligible units are the same."""
-        key = self.card, tuple(self.select_units(self.eligible)), self.roster, tuple(self.sessions.items())
+        """An object that cohorts with the same eligible units share within a snapshot."""
+        key = self.card, tuple(self.select_units(self.eligible)), self.roster, *self.sessions.items()
         return cached_call(("same units", *key), object)
 
     def _divide(self, protocol: Protocol, seed: int) -> list[Fold]:
-        """Return the folds of whole sessions, see `folds`."""
+        """Return `folds` of whole sessions."""
         if protocol.split.by == "group+stimulus":
             check_stimuli(self.met_by, self.card, protocol)
         units = self.select_units(self.eligible)
+        sessions = self.sessions if self.card.fixed_order else None
         if protocol.split.by == "segment":
             folds = partition(protocol, self.card.name, units, seed)
         else:
-            sessions = self.sessions if self.card.fixed_order else None
-            folds = follow_recordings(
-                partition(protocol, self.card.name, self.roster, seed, sessions), self.roster, units
-            )
+            folds = partition(protocol, self.card.name, self.roster, seed, sessions)
+            folds = follow_recordings(folds, self.roster, units)
         prove(protocol, self.card.name, units, folds)
         return folds
 

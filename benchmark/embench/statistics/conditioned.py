@@ -394,21 +394,23 @@ class OwnComparisons(NamedTuple):
 
 
 class _Compared(NamedTuple):
-    """The comparisons of some units, for each class. `own`: within each subject and fold; `tables`: matched."""
+    """The comparisons of some units, for each class. `own`: within each subject and fold, None if they were too large
+    to be stored; `tables`: matched."""
 
-    own: list[list[OwnComparisons]]
+    own: list[list[OwnComparisons]] | None
     tables: list[Pairs]
 
 
 _COMPARED: dict[bytes, _Compared] = {}
 _MOST_COMPARED, _MOST_BYTES = 128, 1 << 18
-"""Largest number of comparisons in memory, and of bytes of each."""
+"""Largest number of comparisons in memory, and of bytes of the comparisons within subjects of each."""
 
 
 def own_comparisons(units: Units, cell: np.ndarray, subjects: np.ndarray) -> list[list[OwnComparisons]]:
     """Return for each class the comparisons within each subject and fold, between units in different cells (n,). Units
     are left out if nobody has the other label in their cell, since no comparison with them can be matched."""
-    return _compare_once(units, cell, subjects).own
+    own = _compare_once(units, cell, subjects).own
+    return _compare_within_subjects(units, cell, encode_subjects(units, subjects)) if own is None else own
 
 
 def _compare_once(units: Units, cell: np.ndarray, subjects: np.ndarray) -> _Compared:
@@ -423,12 +425,12 @@ def _compare_once(units: Units, cell: np.ndarray, subjects: np.ndarray) -> _Comp
     if content in _COMPARED:
         return _COMPARED[content]
     own = _compare_within_subjects(units, cell, subject)
-    made = _Compared(own, [_match_comparisons(of_class, len(subjects)) for of_class in own])
-    if sum(each.won.nbytes for of_class in own for each in of_class) <= _MOST_BYTES:
-        if len(_COMPARED) == _MOST_COMPARED:
-            del _COMPARED[next(iter(_COMPARED))]
-        _COMPARED[content] = made
-    return made
+    small = sum(each.won.nbytes for of_class in own for each in of_class) <= _MOST_BYTES
+    tables = [_match_comparisons(of_class, len(subjects)) for of_class in own]
+    if len(_COMPARED) == _MOST_COMPARED:
+        del _COMPARED[next(iter(_COMPARED))]
+    _COMPARED[content] = _Compared(own if small else None, tables)
+    return _COMPARED[content]
 
 
 def _compare_within_subjects(units: Units, cell: np.ndarray, subject: np.ndarray) -> list[list[OwnComparisons]]:

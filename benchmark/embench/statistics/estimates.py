@@ -163,21 +163,19 @@ def _split_by_order(
             low[each.subject] = np.bincount(each.low, minlength=len(minute))
         parts = [(np.empty(0, int), np.empty(0, int), np.empty((0, 2)))]
         for each in own:
-            for other in np.flatnonzero(matched[each.subject]).tolist():
-                # The label is higher at i for this subject, and at j for the other one.
-                is_first = bool(longer[each.subject, other] > 0)
-                met = np.flatnonzero(low[other, each.high]), np.flatnonzero(high[other, each.low])
-                if not (len(met[0]) and len(met[1])):
-                    continue
-                i, j = (part.ravel() for part in np.meshgrid(each.high[met[0]], each.low[met[1]], indexing="ij"))
-                times, won = low[other, i] * high[other, j] * (i != j), each.won[np.ix_(*met)].ravel()
-                # Half of the win comes from each subject; the comparison is counted once, with the longer session.
-                positive_first = i < j if is_first else i > j
-                column = positive_first * minutes**2 + minute[np.minimum(i, j)] * minutes + minute[np.maximum(i, j)]
-                first, second = (each.subject, other) if is_first else (other, each.subject)
-                pair = np.full(len(column), first * len(subjects) + second)
-                values = np.stack([won * times / 2, is_first * times], axis=1)
-                parts.append(tuple(part[times > 0] for part in (pair, column, values)))
+            others = np.flatnonzero(matched[each.subject])
+            # The label is higher at i for this subject, and at j for the other one.
+            i, j = np.repeat(each.high, len(each.low)), np.tile(each.low, len(each.high))
+            times = low[np.ix_(others, i)] * high[np.ix_(others, j)] * (i != j)
+            at, met = np.nonzero(times)
+            other, i, j, times, won = others[at], i[met], j[met], times[at, met], each.won.ravel()[met]
+            is_first = longer[each.subject, other] > 0
+            first, second = np.where(is_first, each.subject, other), np.where(is_first, other, each.subject)
+            positive_first = np.where(is_first, i < j, i > j)
+            column = positive_first * minutes**2 + minute[np.minimum(i, j)] * minutes + minute[np.maximum(i, j)]
+            # Half of the win comes from each subject; the comparison is counted once, with the longer session.
+            values = np.stack([won * times / 2, is_first * times], axis=1)
+            parts.append((first * len(subjects) + second, column, values))
         pair, column, values = map(np.concatenate, zip(*parts, strict=True))
         by_class.append((pair, column, values))
     return by_class
