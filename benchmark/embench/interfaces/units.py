@@ -239,10 +239,17 @@ class Units:
         names, code = np.unique(self.subject, return_inverse=True)
         return names, code
 
+    @cached_property
+    def stimuli(self) -> tuple[np.ndarray, np.ndarray]:
+        """The sorted names of the stimuli (K,), and the position of each unit's stimulus among them (n,)."""
+        names, code = np.unique(self.stimulus, return_inverse=True)
+        return names, code
+
     def with_score(self, score: np.ndarray) -> Units:
         """Return the same units with other scores (n,) or (n, K)."""
         units = replace(self, score=score)
-        units.__dict__["subjects"] = self.subjects  # not found again, as texts are slow to sort
+        # Not found again, as texts are slow to sort.
+        units.__dict__.update(subjects=self.subjects, stimuli=self.stimuli)
         return units
 
     def join(self, *others: Units) -> Units:

@@ -223,9 +223,10 @@ def cells(name: str, units: Units) -> np.ndarray | Undefined:
             return Undefined("hidden_times")
         if name != "auroc_crossed_time" and (units.session_s is None or not np.isfinite(units.session_s).all()):
             return Undefined("unknown_session_length")
-    # Starts are multiples of the length up to rounding, which must not move a unit into the bin before.
-    condition = np.floor(units.start_s / units.length_s + 1e-6) if by_time else units.stimulus
-    kinds, cell = np.unique(condition, return_inverse=True)
+        # Starts are multiples of the length up to rounding, which must not move a unit into the bin before.
+        kinds, cell = np.unique(np.floor(units.start_s / units.length_s + 1e-6), return_inverse=True)
+    else:
+        kinds, cell = units.stimuli
     if len(kinds) < 2:
         what = Reason.make("bin_of_time" if by_time else "stimulus")
         return Undefined("one_condition", what=what)
@@ -238,7 +239,7 @@ def _moments(units: Units) -> np.ndarray | Undefined:
     if units.moment_s is None or not np.isfinite(units.length_s):
         return Undefined("unknown_moment")
     bins = np.floor(units.moment_s / units.length_s + 1e-6)
-    _, stimulus = np.unique(units.stimulus, return_inverse=True)
+    _, stimulus = units.stimuli
     _, cell = np.unique(np.stack([stimulus, bins]), axis=1, return_inverse=True)
     cell = cell.reshape(-1)
     apart = max(float(np.ptp(units.moment_s[rows])) for _, rows in iterate_groups(cell))
@@ -435,7 +436,7 @@ def _compare_once(units: Units, cell: np.ndarray, subjects: np.ndarray) -> _Comp
 
 def _compare_within_subjects(units: Units, cell: np.ndarray, subject: np.ndarray) -> list[list[OwnComparisons]]:
     """Return the result of `own_comparisons`; `subject` (n,): position of each unit's subject."""
-    tie, folds = compute_tie_width(units.score), np.unique(units.fold, return_inverse=True)[1]
+    tie, folds = compute_tie_width(units.score), _number_folds(units)
     owners, by_class = iterate_groups(subject * (folds.max() + 1) + folds), []
     for positive, score in compare_classes(units):
         has_high, has_low = (np.bincount(cell[some], minlength=1 + cell.max()) > 0 for some in (positive, ~positive))
@@ -443,6 +444,13 @@ def _compare_within_subjects(units: Units, cell: np.ndarray, subject: np.ndarray
         kept = [(owner // (folds.max() + 1), rows[matchable[rows]]) for owner, rows in owners]
         by_class.append([_compare_subject(p, score[rows], positive[rows], cell[rows], tie) for p, rows in kept])
     return by_class
+
+
+def _number_folds(units: Units) -> np.ndarray:
+    """Return (n,) the number of each unit's fold, from 0."""
+    if (units.fold == units.fold[0]).all():  # units of one fold, which are most often compared
+        return np.zeros(len(units), int)
+    return np.unique(units.fold, return_inverse=True)[1]
 
 
 def _compare_subject(
@@ -474,7 +482,7 @@ def _match_comparisons(own: Sequence[OwnComparisons], subjects: int) -> Pairs:
 def _match_differences(units: Units, cell: np.ndarray, subjects: np.ndarray) -> list[Pairs]:
     """Return for each class the table of `_match_comparisons`, where the difference of two scores is the win. It is
     linear in the scores: their sums in each cell suffice."""
-    folds = np.unique(units.fold, return_inverse=True)[1]
+    folds = _number_folds(units)
     owners, owner = np.unique(encode_subjects(units, subjects) * (folds.max() + 1) + folds, return_inverse=True)
     shape = len(owners), 1 + int(cell.max(initial=0))
     place, tables = owner * shape[1] + cell, []

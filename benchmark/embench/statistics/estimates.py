@@ -409,7 +409,7 @@ def _metric_over_folds(name: str, metric: Metric, joined: Joined, jackknife: Jac
                 reasons.append(found.reason)
                 continue
             place = i, folds.index(fold)
-            tested = np.isin(jackknife.subjects, tested_in[fold])
+            tested = jackknife.select(tested_in[fold])
             counts = jackknife.counts[:, tested]
             value[place] = found
             sample[place] = _resampled_values(name, metric, units, jackknife.subjects[tested], counts)
@@ -492,7 +492,7 @@ def _fold_contributions(name: str, metric: Metric, joined: Joined, jackknife: Ja
     for folds, tested_in in zip(joined.seeds.values(), joined.tested_subjects(), strict=True):
         values = np.full((len(folds), len(jackknife.counts)), np.nan)
         for row, (fold, units) in zip(values, folds.items(), strict=True):
-            tested = np.isin(jackknife.subjects, tested_in[fold])
+            tested = jackknife.select(tested_in[fold])
             here = np.unique(jackknife.codes[tested])
             samples = np.vstack([np.ones_like(jackknife.codes), jackknife.counts[here]])[:, tested]
             pseudo = _pseudo_values(_resampled_values(name, metric, units, jackknife.subjects[tested], samples))

@@ -93,6 +93,15 @@ class Jackknife:
         """(G, P) number of times that sample g contains subject p: 0 for subjects of group g, else 1."""
         return (self.codes != np.arange(int(self.codes.max(initial=-1)) + 1)[:, None]).astype(np.int64)
 
+    def select(self, members: np.ndarray) -> np.ndarray:
+        """Return a mask (P,) of the subjects that `members` (m,) names."""
+        known = set(members.tolist())
+        return np.array([name in known for name in self._names], bool)
+
+    @cached_property
+    def _names(self) -> list[str]:
+        return self.subjects.tolist()
+
     def by_group(self, values: np.ndarray) -> np.ndarray:
         """Return (..., G) sums of `values` (..., P) over the subjects of each group."""
         return np.asarray(values @ (self.codes[:, None] == np.arange(len(self.counts))))

@@ -134,12 +134,20 @@ class Joined:
     def trained(self, jackknife: Jackknife) -> np.ndarray:
         """Return (S, G, G) bool for each seed: a group of subjects (column) may have trained the models that predict
         another group (row), because no fold tests both."""
-        together = []
-        for folds in self.tested_subjects():
-            tested = np.stack([np.isin(jackknife.subjects, members) for members in folds.values()])
-            groups = jackknife.by_group(tested.astype(int))
-            together.append(groups.T @ groups > 0)
-        return ~np.stack(together)
+        key = jackknife.subjects.tobytes(), jackknife.codes.tobytes()
+        if key not in self._trained:
+            together = []
+            for folds in self.tested_subjects():
+                tested = np.stack([jackknife.select(members) for members in folds.values()])
+                groups = jackknife.by_group(tested.astype(int))
+                together.append(groups.T @ groups > 0)
+            self._trained[key] = ~np.stack(together)
+        return self._trained[key]
+
+    @cached_property
+    def _trained(self) -> dict[tuple[bytes, bytes], np.ndarray]:
+        """Content of a jackknife -> the result of `trained`, as far as it was needed."""
+        return {}
 
 
 def is_predicted(units: Units) -> np.ndarray:
