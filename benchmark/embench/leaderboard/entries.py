@@ -27,7 +27,17 @@ from pydantic import (
 import embench
 from embench import registry
 from embench.errors import CheckFailed, DataError, EmbenchError, UsageError
-from embench.files import aside, parse_json, read_text, replace_folder, saving, sha256, temporary, write_text
+from embench.files import (
+    aside,
+    cached_call,
+    parse_json,
+    read_text,
+    replace_folder,
+    saving,
+    sha256,
+    temporary,
+    write_text,
+)
 from embench.leaderboard.nonces import read_nonces
 from embench.leaderboard.withheld import (
     LABEL_HMAC_FILE,
@@ -288,8 +298,11 @@ def hash_contents(paths: Iterable[Path]) -> str:
 
 
 def list_test_stages(folder: Path, run: Manifest) -> list[PickedFold]:
-    """Return the (seed, fold) pairs in which an entry has test subjects, sorted."""
-    return sorted({(int(row["seed"]), int(row["fold"])) for row in read_folds(folder, run) if row["role"] == "test"})
+    """Return the (seed, fold) pairs in which an entry has test subjects, sorted. Entries that share their folds share the
+    list within a snapshot."""
+    rows = read_folds(folder, run)
+    key = list_test_stages, rows
+    return cached_call(key, lambda: sorted({(int(r["seed"]), int(r["fold"])) for r in rows if r["role"] == "test"}))
 
 
 def pick_stages(digest: str, nonce: str, count: int, stages: Sequence[PickedFold]) -> list[PickedFold]:

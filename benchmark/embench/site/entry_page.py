@@ -9,7 +9,7 @@ import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +21,14 @@ from embench.files import read_checked, read_text, sha256, write_checked
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target
 from embench.leaderboard.columns import EntrySummary
-from embench.leaderboard.entries import LeaderboardEntry, LoadEntry, load_leaderboard_entry
+from embench.leaderboard.entries import LeaderboardEntry, LoadEntry, load_leaderboard_entry, load_summands
 from embench.leaderboard.rows import describe_differences, find_cache_file
 from embench.leaderboard.tables import get_dataset_label
 from embench.planning.request import format_recorded_command
 from embench.protocols import format_access
 from embench.records.audit import format_audit_status, list_shown_findings
 from embench.records.predictions import MODEL, Predictions, nine_digits
-from embench.records.record import PREDICTIONS_FILE, read_numbers, read_record
+from embench.records.record import PREDICTIONS_FILE, read_manifest, read_numbers, read_record, read_scores
 from embench.records.wording import departures_in_words, format_cost, format_share, format_value, grouped
 from embench.report.axis_curves import Curve, describe_curve
 from embench.report.figures import describe_probabilities
@@ -72,6 +72,8 @@ class JoinedRows:
     def attach_scores(self, entry: LeaderboardEntry) -> Joined:
         """Return the units with an entry's scores; NaN if not predicted. Raises DataError if its file is damaged."""
         path = entry.folder / PREDICTIONS_FILE
+        if path in self._latest:
+            return self._latest[path]
         numbers = read_numbers(path)
         if "score" not in numbers or len(numbers["score"]) != self.rows:
             raise DataError("the numbers do not fit the predicted units", where=str(path))
@@ -80,7 +82,14 @@ class JoinedRows:
             seed: {fold: replace(units, score=score[units.score.astype(int)]) for fold, units in folds.items()}
             for seed, folds in self.joined.seeds.items()
         }
-        return replace(self.joined, seeds=seeds)
+        self._latest.clear()
+        self._latest[path] = replace(self.joined, seeds=seeds)
+        return self._latest[path]
+
+    @cached_property
+    def _latest(self) -> dict[Path, Joined]:
+        """The file of the latest entry -> its units: a page compares and draws the same ones."""
+        return {}
 
 
 class JoinedEntries:
@@ -253,7 +262,9 @@ class EntryPages:
         place = find_cache_file("figures", summary.content)
         content = read_checked(place)
         if content is None:
-            entry = self._load(summary.folder)
+            run = read_manifest(summary.folder)  # all else was checked when the summary was made
+            scores = read_scores(summary.folder, run.entry)
+            entry = LeaderboardEntry(summary.folder, run, scores, summands=load_summands(summary.folder))
             pairs = {target: pair for (_, target), pair in pairings([entry], self._joined).items()}
             curves = {target: _draw_probabilities(entry, target, self._joined) for target in entry.targets}
             content = json.dumps({"pairs": pairs, "curves": curves}).encode()
