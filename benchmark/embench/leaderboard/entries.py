@@ -298,8 +298,8 @@ def hash_contents(paths: Iterable[Path]) -> str:
 
 
 def list_test_stages(folder: Path, run: Manifest) -> list[PickedFold]:
-    """Return the (seed, fold) pairs in which an entry has test subjects, sorted. Entries that share their folds share the
-    list within a snapshot."""
+    """Return the (seed, fold) pairs in which an entry has test subjects, sorted. Entries with the same
+    folds share the list within a snapshot."""
     rows = read_folds(folder, run)
     key = list_test_stages, rows
     return cached_call(key, lambda: sorted({(int(r["seed"]), int(r["fold"])) for r in rows if r["role"] == "test"}))

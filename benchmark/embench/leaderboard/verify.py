@@ -359,7 +359,9 @@ _SAME_FIGURES = frozenset({"calibration", "balance", "collapse", "validation", "
 def find_wrong_digests(audit: Mapping[str, Any], record: Record) -> list[str] | Undefined:
     """Return a message for each digest in an audit that does not match the entry's files. Return `Undefined` if all
     match but another version of the audits' code made it."""
-    stated, actual = audit["digests"], digests_of(record)
+    stated, actual = audit.get("digests"), digests_of(record)
+    if not isinstance(stated, Mapping):
+        return [f"{AUDIT_FILE}: digests: missing, so that it is bound to no files; audit the run again"]
     wrong = [
         f"{AUDIT_FILE}: digests.{name}: the audit is of other {name} than the entry contains; audit the run again"
         for name in sorted(actual)
