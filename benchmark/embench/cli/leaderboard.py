@@ -668,9 +668,9 @@ def _print_reproduction(found: Reproduction) -> None:
             console.echo(f"  {wrong}")
     else:
         console.echo(f"reproduced: {found.entry}", bold=True)
-    if found.stages is not None and found.nonce:
+    if found.stages is not None and found.drawn_by:
         which = ", ".join(f"seed {seed} fold {fold}" for seed, fold in found.stages)
-        console.echo(f"  spot check of {which} (--nonce {shlex.quote(found.nonce.value)})")
+        console.echo(f"  spot check of {which} (--nonce {shlex.quote(found.drawn_by)})")
     for name, value in found.greatest.items():
         allowed = f", allowed {found.tolerances[name]:g}" if name in found.tolerances else ""
         console.echo(f"  greatest difference of {name}: {value:.3g}{allowed}")

@@ -122,8 +122,8 @@ class Nonce(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     value: Line = Field(description="The nonce itself.")
-    source: Line | None = Field(default=None, description="File that revealed it; null where its checker chose it.")
-    time: dt.datetime | None = Field(default=None, description="Time at which it was revealed, in UTC.")
+    source: Line = Field(description="File that revealed it.")
+    time: dt.datetime = Field(description="Time at which it was revealed, in UTC.")
 
 
 class Attestation(BaseModel):
@@ -160,9 +160,9 @@ class Attestation(BaseModel):
         """Return the attestation. Raises ValueError if a spot check lacks a field, or another level has one of its
         fields."""
         # A spot check has all of these fields, every other attestation none.
-        own = (self.nonce, self.nonce and self.nonce.source, self.nonce and self.nonce.time, self.stages, self.total)
+        own = self.nonce, self.stages, self.total
         if {each is not None for each in own} != {self.level == "spot_checked"}:
-            raise ValueError("a spot check has a nonce, its source and the stages that follow, and nothing else has")
+            raise ValueError("a spot check has a nonce and the stages that follow, and nothing else has")
         return self
 
 
