@@ -722,7 +722,7 @@ def build(
             console.echo(f"published {entry}")
         for folder, reasons in refused.items():
             console.note(f"not published: {folder}: {'; '.join(reasons)}")
-    with Steps("entries", "verified") as steps:
+    with Steps("entries", "checked") as steps:
         known = load_entry_summaries(boards)
         verify_entries(known, steps)
     for path in leaderboard.build_leaderboards(boards, known):
