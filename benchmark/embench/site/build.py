@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from embench.errors import DataError, UsageError
-from embench.files import aside, replace_folder, saving, snapshot, temporary
+from embench.files import aside, replace_folder, saving, temporary
 from embench.leaderboard.columns import SECONDARY_METRICS, EntrySummary, Row, columns
 from embench.leaderboard.entries import LoadEntry, load_leaderboard_entry, load_run
 from embench.leaderboard.rows import load_entry_summaries, load_run_summaries
@@ -217,7 +217,7 @@ def _write_site(
     notes_folder: Path | None,
     progress: ProgressCallback | None,
 ) -> Path:
-    out, sections, pages = Path(out).resolve(), build_sections(entries, load), EntryPages(load)
+    out, sections, pages = Path(out).resolve(), build_sections(entries, load), EntryPages()
     all_boards = build_boards(sections, entries, pages.compute_pairs(entries, progress))
     placed, curves = find_places(all_boards), build_calibration_curves(entries, load)
     with saving("the site", out):
@@ -226,11 +226,10 @@ def _write_site(
             whole.mkdir()
             _write_assets(whole)
             _write_boards(whole, all_boards, notes_folder, curves)
-            with snapshot():  # entries share folds
-                for done, entry in enumerate(entries, 1):
-                    pages.write(whole, entry, placed[entry.id], find_curve(curves, entry.id))
-                    if progress:
-                        progress(done, len(entries), "written")
+            for done, entry in enumerate(entries, 1):
+                pages.write(whole, entry, placed[entry.id], find_curve(curves, entry.id))
+                if progress:
+                    progress(done, len(entries), "written")
             write_method_pages(whole, all_boards)
             for name, page in (_PRIVATE if notice() else _PAGES).items():
                 write_page(whole / f"{name}.html", page(all_boards))
