@@ -29,12 +29,10 @@ from embench.protocols import (
     choose_cut,
     connected_groups,
     cut_slices,
+    divide_units,
     fitted_rule,
-    follow_recordings,
     label_units,
     make_units,
-    partition,
-    prove,
     prove_given,
     prove_slices,
     select_recordings,
@@ -392,15 +390,8 @@ class Cohort:
         """Return `folds` of whole sessions."""
         if protocol.split.by == "group+stimulus":
             check_stimuli(self.met_by, self.card, protocol)
-        units = self.select_units(self.eligible)
-        sessions = self.sessions if self.card.fixed_order else None
-        if protocol.split.by == "segment":
-            folds = partition(protocol, self.card.name, units, seed)
-        else:
-            folds = partition(protocol, self.card.name, self.roster, seed, sessions)
-            folds = follow_recordings(folds, self.roster, units)
-        prove(protocol, self.card.name, units, folds)
-        return folds
+        units, sessions = self.select_units(self.eligible), self.sessions if self.card.fixed_order else None
+        return divide_units(protocol, self.card.name, self.roster, units, seed, sessions)
 
     def partitions(self, protocol: Protocol) -> int:
         """Return the number of partitions in a balanced set; 1 if the protocol assigns subjects to folds at random."""

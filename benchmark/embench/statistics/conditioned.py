@@ -421,7 +421,7 @@ def _compare_once(units: Units, cell: np.ndarray, subjects: np.ndarray) -> _Comp
     columns = (units.score, units.y_true, units.fold, subject, cell)
     key = hashlib.sha256(repr([len(subjects), *((c.shape, c.dtype.str) for c in columns)]).encode())
     for column in columns:
-        key.update(np.ascontiguousarray(column))
+        key.update(column.tobytes())
     content = key.digest()
     if content in _COMPARED:
         return _COMPARED[content]
