@@ -362,7 +362,11 @@ def test_the_highest_attestation_that_is_of_the_entry_as_it_is_counts(tmp_path: 
     [
         ({"level": "best"}, "level: Input should be"),
         ({"by": "Somebody Else"}, "is not what its file name says"),
-        ({"nonce": {"value": "1"}}, "a spot check has a nonce"),
+        (
+            {"nonce": {"value": "1", "source": "nonces.json", "time": "2026-11-01T00:00:00Z"}},
+            "a spot check has a nonce",
+        ),
+        ({"level": "spot_checked", "nonce": {"value": "1"}}, r"nonce\.source: Field required"),
         ({"extra": 1}, "extra: unknown key"),
     ],
 )

@@ -719,9 +719,9 @@ def _print_reproduction(found: Reproduction) -> None:
             console.echo(f"  {wrong}")
     else:
         console.echo(f"reproduced: {found.entry}", bold=True)
-    if found.stages is not None and found.nonce:
+    if found.stages is not None and found.drawn_by:
         which = ", ".join(f"seed {seed} fold {fold}" for seed, fold in found.stages)
-        console.echo(f"  spot check of {which} (--nonce {shlex.quote(found.nonce.value)})")
+        console.echo(f"  spot check of {which} (--nonce {shlex.quote(found.drawn_by)})")
     for name, value in found.greatest.items():
         allowed = f", allowed {found.tolerances[name]:g}" if name in found.tolerances else ""
         console.echo(f"  greatest difference of {name}: {value:.3g}{allowed}")
@@ -773,7 +773,7 @@ def build(
             console.echo(f"published {entry}")
         for folder, reasons in refused.items():
             console.note(f"not published: {folder}: {'; '.join(reasons)}")
-    with Steps("entries", "verified") as steps:
+    with Steps("entries", "checked") as steps:
         known = load_entry_summaries(boards)
         verify_entries(known, steps)
     for path in leaderboard.build_leaderboards(boards, known):

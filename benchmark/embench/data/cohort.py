@@ -7,13 +7,13 @@ import math
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 
 from embench.errors import DataError, UsageError
-from embench.files import cached, snapshot
+from embench.files import cached, cached_call, snapshot
 from embench.interfaces.dataset import Card
 from embench.interfaces.recording import Label, split_modality
 from embench.interfaces.units import LabelRule, Target, Unit
@@ -29,12 +29,10 @@ from embench.protocols import (
     choose_cut,
     connected_groups,
     cut_slices,
+    divide_units,
     fitted_rule,
-    follow_recordings,
     label_units,
     make_units,
-    partition,
-    prove,
     prove_given,
     prove_slices,
     select_recordings,
@@ -379,18 +377,21 @@ class Cohort:
             UsageError: there are too few subjects or units, or stimuli cannot be separated from subjects or times.
             CheckFailed: the folds break a rule of the protocol.
         """
+        whole = cached_call((self._same_units, protocol.hash, seed), partial(self._divide, protocol, seed))
+        return self.split_calibration(protocol, whole)
+
+    @cached_property
+    def _same_units(self) -> object:
+        """An object that cohorts with the same eligible units share within a snapshot."""
+        key = self.card, tuple(self.select_units(self.eligible)), self.roster, *self.sessions.items()
+        return cached_call(("same units", *key), object)
+
+    def _divide(self, protocol: Protocol, seed: int) -> list[Fold]:
+        """Return `folds` of whole sessions."""
         if protocol.split.by == "group+stimulus":
             check_stimuli(self.met_by, self.card, protocol)
-        units = self.select_units(self.eligible)
-        if protocol.split.by == "segment":
-            folds = partition(protocol, self.card.name, units, seed)
-        else:
-            sessions = self.sessions if self.card.fixed_order else None
-            folds = follow_recordings(
-                partition(protocol, self.card.name, self.roster, seed, sessions), self.roster, units
-            )
-        prove(protocol, self.card.name, units, folds)
-        return self.split_calibration(protocol, folds)
+        units, sessions = self.select_units(self.eligible), self.sessions if self.card.fixed_order else None
+        return divide_units(protocol, self.card.name, self.roster, units, seed, sessions)
 
     def partitions(self, protocol: Protocol) -> int:
         """Return the number of partitions in a balanced set; 1 if the protocol assigns subjects to folds at random."""

@@ -239,10 +239,17 @@ class Units:
         names, code = np.unique(self.subject, return_inverse=True)
         return names, code
 
+    @cached_property
+    def stimuli(self) -> tuple[np.ndarray, np.ndarray]:
+        """The sorted names of the stimuli (K,), and the position of each unit's stimulus among them (n,)."""
+        names, code = np.unique(self.stimulus, return_inverse=True)
+        return names, code
+
     def with_score(self, score: np.ndarray) -> Units:
         """Return the same units with other scores (n,) or (n, K)."""
         units = replace(self, score=score)
-        units.__dict__["subjects"] = self.subjects  # not found again, as texts are slow to sort
+        # Not found again, as texts are slow to sort.
+        units.__dict__.update(subjects=self.subjects, stimuli=self.stimuli)
         return units
 
     def join(self, *others: Units) -> Units:
@@ -250,7 +257,11 @@ class Units:
         columns: dict[str, Any] = {
             name: np.concatenate([getattr(part, name) for part in (self, *others)]) for name in self._columns()
         }
-        return replace(self, **columns)
+        units, parts = replace(self, **columns), [part.subjects for part in (self, *others)]
+        names = np.unique(np.concatenate([own for own, _ in parts]))
+        codes = np.concatenate([np.searchsorted(names, own)[code] for own, code in parts])
+        units.__dict__["subjects"] = names, codes  # not found again, as texts are slow to sort
+        return units
 
     def _columns(self) -> list[str]:
         known = ["y_true", "score", "decision", "subject", "stimulus", "start_s", "fold", "group"]

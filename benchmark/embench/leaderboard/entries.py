@@ -27,7 +27,17 @@ from pydantic import (
 import embench
 from embench import registry
 from embench.errors import CheckFailed, DataError, EmbenchError, UsageError
-from embench.files import aside, parse_json, read_text, replace_folder, saving, sha256, temporary, write_text
+from embench.files import (
+    aside,
+    cached_call,
+    parse_json,
+    read_text,
+    replace_folder,
+    saving,
+    sha256,
+    temporary,
+    write_text,
+)
 from embench.leaderboard.nonces import read_nonces
 from embench.leaderboard.withheld import (
     LABEL_HMAC_FILE,
@@ -112,8 +122,8 @@ class Nonce(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     value: Line = Field(description="The nonce itself.")
-    source: Line | None = Field(default=None, description="File that revealed it; null where its checker chose it.")
-    time: dt.datetime | None = Field(default=None, description="Time at which it was revealed, in UTC.")
+    source: Line = Field(description="File that revealed it.")
+    time: dt.datetime = Field(description="Time at which it was revealed, in UTC.")
 
 
 class Attestation(BaseModel):
@@ -150,9 +160,9 @@ class Attestation(BaseModel):
         """Return the attestation. Raises ValueError if a spot check lacks a field, or another level has one of its
         fields."""
         # A spot check has all of these fields, every other attestation none.
-        own = (self.nonce, self.nonce and self.nonce.source, self.nonce and self.nonce.time, self.stages, self.total)
+        own = self.nonce, self.stages, self.total
         if {each is not None for each in own} != {self.level == "spot_checked"}:
-            raise ValueError("a spot check has a nonce, its source and the stages that follow, and nothing else has")
+            raise ValueError("a spot check has a nonce and the stages that follow, and nothing else has")
         return self
 
 
@@ -288,8 +298,11 @@ def hash_contents(paths: Iterable[Path]) -> str:
 
 
 def list_test_stages(folder: Path, run: Manifest) -> list[PickedFold]:
-    """Return the (seed, fold) pairs in which an entry has test subjects, sorted."""
-    return sorted({(int(row["seed"]), int(row["fold"])) for row in read_folds(folder, run) if row["role"] == "test"})
+    """Return the (seed, fold) pairs in which an entry has test subjects, sorted. Entries with the same
+    folds share the list within a snapshot."""
+    rows = read_folds(folder, run)
+    key = list_test_stages, rows
+    return cached_call(key, lambda: sorted({(int(r["seed"]), int(r["fold"])) for r in rows if r["role"] == "test"}))
 
 
 def pick_stages(digest: str, nonce: str, count: int, stages: Sequence[PickedFold]) -> list[PickedFold]:

@@ -21,7 +21,7 @@ from pydantic import TypeAdapter, ValidationError
 import embench
 from embench import registry
 from embench.errors import CheckFailed
-from embench.files import cache_root, digest, read_checked, write_checked
+from embench.files import cache_root, digest, read_checked, snapshot, write_checked
 from embench.leaderboard.columns import SECONDARY_METRICS, EntrySummary, Row
 from embench.leaderboard.entries import (
     LEVEL_NAMES,
@@ -231,6 +231,7 @@ def summarise_entry(entry: LeaderboardEntry) -> EntrySummary:
     )
 
 
+@snapshot()
 def rank_rows(
     entries: Sequence[EntrySummary], target: str, load: LoadEntry = load_leaderboard_entry
 ) -> tuple[list[Row], Mapping[str, Ranking]]:
@@ -559,6 +560,7 @@ UNCHECKED = "nobody else has run or checked it"
 _SUMMARY = TypeAdapter(EntrySummary)
 
 
+@snapshot()
 def load_entry_summaries(root: Path) -> list[EntrySummary]:
     """Return the summaries of all entries below `root`, sorted by folder. Raises the errors of `load_entries`."""
     names: dict[Path, list[str]] = {}  # folder of attestations -> file names, read once

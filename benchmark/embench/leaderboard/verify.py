@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import fields
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -20,7 +20,7 @@ import embench
 from embench import registry
 from embench.data.cohort import Cohort, card_for_protocol, label_rules
 from embench.errors import CheckFailed, DataError, UsageError
-from embench.files import cache_root, digest, read_text, saving
+from embench.files import cache_root, cached_call, digest, read_text, saving
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import View
 from embench.leaderboard.columns import EntrySummary
@@ -40,7 +40,7 @@ from embench.records import find_time_context
 from embench.records.audit import AUDIT_FILE, VERSION, read_audit
 from embench.records.findings import SEVERITIES, find_wrong_field
 from embench.records.manifest import OVERLAP_OF, Manifest, Overlap
-from embench.records.predictions import ANY_SEED, MODEL, UNPREDICTED, Labels
+from embench.records.predictions import ANY_SEED, MODEL, UNPREDICTED, Labels, Predictions
 from embench.records.record import Record, digests_of, read_record
 from embench.records.scores import ABSENT, NUISANCES_DIFFER, TOLERANCE, Difference, Scores, differences
 from embench.records.wording import name_without_package
@@ -77,7 +77,13 @@ def find_wrong_calibration_data(record: Record) -> Iterator[str]:
 
 
 def find_missed_units(record: Record, labels: Labels) -> dict[str, set[str]]:
-    """Return target -> labelled units of tested subjects that are neither predicted nor counted as unpredicted."""
+    """Return target -> labelled units of tested subjects that are neither predicted nor counted as unpredicted. Entries
+    with the same rows, labels and folds share the result within a snapshot."""
+    key = find_missed_units, record.predictions.own.content("target", "seed", "unit"), labels, record.folds
+    return cached_call(key, partial(_find_missed_units, record, labels))
+
+
+def _find_missed_units(record: Record, labels: Labels) -> dict[str, set[str]]:
     tested: defaultdict[str, set[int]] = defaultdict(set)
     for row in record.folds:
         if row["role"] == "test":
@@ -110,12 +116,19 @@ def find_wrong_coverage(record: Record, labels: Labels) -> Iterator[str]:
 
 
 def _compute_coverage(record: Record, labels: Labels) -> dict[str, float]:
-    """Return target -> proportion of labelled units that are predicted, over all seeds."""
-    rows, found = record.predictions, {}
+    """Return target -> proportion of labelled units that are predicted, over all seeds. Within a snapshot, entries with
+    the same rows and labels share the result."""
+    rows, targets = record.predictions.own, tuple(record.run["targets"])
+    key = _compute_coverage, rows.content("method", "target", "seed", "unit"), labels, targets
+    return cached_call(key, partial(_compute_coverage_of, rows, labels, targets))
+
+
+def _compute_coverage_of(rows: Predictions, labels: Labels, targets: Iterable[str]) -> dict[str, float]:
+    found = {}
     known = np.isfinite(labels["label"])
     names = zip(*(labels[name][known].tolist() for name in ("target", "seed", "unit")), strict=True)
     labelled = {(target, unit, seed) for target, seed, unit in names}
-    for target in record.run["targets"]:
+    for target in targets:
         model, missing = (rows.take(rows.rows_with(method=name, target=target)) for name in (MODEL, UNPREDICTED))
         units = model.texts("unit")
         answered = 0
@@ -346,7 +359,9 @@ _SAME_FIGURES = frozenset({"calibration", "balance", "collapse", "validation", "
 def find_wrong_digests(audit: Mapping[str, Any], record: Record) -> list[str] | Undefined:
     """Return a message for each digest in an audit that does not match the entry's files. Return `Undefined` if all
     match but another version of the audits' code made it."""
-    stated, actual = audit["digests"], digests_of(record)
+    stated, actual = audit.get("digests"), digests_of(record)
+    if not isinstance(stated, Mapping):
+        return [f"{AUDIT_FILE}: digests: missing, so that it is bound to no files; audit the run again"]
     wrong = [
         f"{AUDIT_FILE}: digests.{name}: the audit is of other {name} than the entry contains; audit the run again"
         for name in sorted(actual)

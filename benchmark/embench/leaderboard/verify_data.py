@@ -135,16 +135,25 @@ def _compute_labels_of(run: Manifest, cohort: Cohort) -> Labels:
 
 
 def find_wrong_unpredicted(run: Manifest, record: Record, cohort: Cohort) -> list[str]:
-    """Return the units in the data on this machine that an entry neither predicts nor counts as unpredicted."""
-    return [*find_miscounted_units(record.predictions, cohort, run.seeds)]
+    """Return the units in the data on this machine that an entry neither predicts nor counts as unpredicted. Within a
+    snapshot, entries with the same rows share the result."""
+    rows = record.predictions.own
+    unpredicted = digest(rows["score"][rows.rows_with(method=UNPREDICTED)])
+    key = (
+        find_wrong_unpredicted,
+        rows.content("method", "target", "seed", "unit"),
+        unpredicted,
+        cohort,
+        tuple(run.seeds),
+    )
+    return cached_call(key, lambda: [*find_miscounted_units(rows, cohort, run.seeds)])
 
 
 def find_wrong_cohort(run: Manifest, record: Record, cohort: Cohort) -> list[str]:
     """Return differences between an entry and the data on this machine: in folds, in the subject, time and stimulus of
     units, in session lengths, excluded subjects and the proportion of repaired units."""
     wrong = [] if run.config.get("train_dataset") else _wrong_folds(run, record, cohort)
-    known = {(u.id, u.subject, u.recording, u.stimulus, f"{u.start_s:.6g}") for u in cohort.units}
-    if odd := sorted(list_unit_facts(record) - known):
+    if odd := sorted(list_unit_facts(record) - _list_known_units(cohort)):
         wrong.append(
             f"predictions: {len(odd)} units have other people, stimuli or times in the data, such as {odd[0][0]}"
         )
@@ -155,16 +164,30 @@ def find_wrong_cohort(run: Manifest, record: Record, cohort: Cohort) -> list[str
     return wrong + [f"run.yaml: {difference}" for difference in differences(about, again, "cohort")]
 
 
+@cached
+def _list_known_units(cohort: Cohort) -> set[tuple[str, ...]]:
+    """Return the facts of all units in the data, as `list_unit_facts` returns those of a record."""
+    return {(u.id, u.subject, u.recording, u.stimulus, f"{u.start_s:.6g}") for u in cohort.units}
+
+
 def _wrong_folds(run: Manifest, record: Record, cohort: Cohort) -> list[str]:
     """Return a sentence if the protocol assigns subjects to other folds than the record does; else no sentence."""
-    protocol = resolve_protocol(run)
-    expected = record_folds(cohort, {seed: cohort.folds(protocol, seed) for seed in run.seeds})
-    ours, theirs = ({tuple(str(row[n]) for n in _OF_FOLDS) for row in rows} for rows in (expected, record.folds))
+    protocol, seeds = resolve_protocol(run), tuple(run.seeds)
+
+    def list_expected() -> set[tuple[str, ...]]:
+        return _list_fold_rows(record_folds(cohort, {seed: cohort.folds(protocol, seed) for seed in seeds}))
+
+    ours = cached_call((_wrong_folds, cohort, protocol.hash, seeds), list_expected)
+    theirs = cached_call((_list_fold_rows, record.folds), lambda: _list_fold_rows(record.folds))
     wrong = sorted(row for row in ours ^ theirs if row[1])  # rows without a fold are of excluded subjects
     if not wrong:
         return []
     seed, _, _, subject, _ = wrong[0]
     return [f"folds: the protocol deals these people otherwise, such as {subject} with seed {seed}"]
+
+
+def _list_fold_rows(rows: Sequence[Mapping[str, Any]]) -> set[tuple[str, ...]]:
+    return {tuple(str(row[name]) for name in _OF_FOLDS) for row in rows}
 
 
 def list_unit_facts(record: Record) -> set[tuple[str, ...]]:

@@ -285,6 +285,24 @@ def follow_recordings(folds: Sequence[Fold], dealt: Sequence[Unit], units: Seque
     return followed
 
 
+def divide_units(
+    protocol: Protocol,
+    dataset: str,
+    roster: Sequence[Unit],
+    units: Sequence[Unit],
+    k: int,
+    sessions: Mapping[str, float] | None = None,
+) -> list[Fold]:
+    """Return partition `k` of `units` after a check that it obeys the protocol, see `prove`. Units follow their
+    recordings in `roster`, unless the protocol splits by segment. Other arguments and errors as for `partition`."""
+    if protocol.split.by == "segment":
+        folds = partition(protocol, dataset, units, k)
+    else:
+        folds = follow_recordings(partition(protocol, dataset, roster, k, sessions), roster, units)
+    prove(protocol, dataset, units, folds)
+    return folds
+
+
 def connected_groups(units: Iterable[Unit | RecordingTimes]) -> dict[str, str]:
     """Return subject -> the group that folds never divide. It joins all subjects who share a recorded group, directly
     or through other subjects, and has the name of its largest recorded group; in a tie, the first name."""

@@ -30,7 +30,7 @@ from embench.interfaces.pretraining_data import DataUse
 from embench.protocols import describe_leaks, recorded_protocol
 from embench.reasons import Reason, plain_values, read_reason, read_values
 from embench.records import TimeContext
-from embench.vocabulary import has_control, iterate_texts
+from embench.vocabulary import collect_texts, has_control, iterate_texts
 
 # Upper bounds on the numbers of a record, for any method: larger ones cannot have been measured.
 
@@ -205,11 +205,16 @@ _PLAIN_PARTS: Mapping[str, frozenset[str]] = {
 
 
 def _to_plain(value: Any) -> Any:
+    if type(value) in _SCALARS:  # most values
+        return value
     if isinstance(value, list):
         return [_to_plain(item) for item in value]
     if isinstance(value, dict):
         return {key: _to_plain(item) for key, item in value.items()}
     return value.content() if isinstance(value, _Part) else plain_values(value)
+
+
+_SCALARS = frozenset({str, float, int, bool, type(None)})
 
 
 class AddedModalityPart(_Part):
@@ -570,7 +575,8 @@ def as_model(kind: type[M], content: Any, what: str, where: str, expected: str |
 
 def check_texts(content: Any, where: str) -> None:
     """Raise DataError where a text or key of a file's content has a control character."""
-    if field := next((field for field, text in iterate_texts(content) if has_control(text)), None):
+    if any(map(has_control, collect_texts(content))):
+        field = next(field for field, text in iterate_texts(content) if has_control(text))
         raise DataError("a text has control characters", where=f"{where}, {field}", expected="plain text")
 
 

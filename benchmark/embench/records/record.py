@@ -68,7 +68,7 @@ from embench.records.predictions import (
 from embench.records.pretraining_comparison import RANDOM
 from embench.records.scores import Scores
 from embench.registry.fragments import HINT, installed_only
-from embench.vocabulary import has_control, iterate_texts, names_code, names_file_code, names_path
+from embench.vocabulary import collect_texts, has_control, iterate_texts, names_code, names_file_code, names_path
 
 # The files of a published entry: the method's own numbers in its folder, and shared files in `<board>/shared/`, once
 # for all entries of a leaderboard. These are the predicted rows, labels, folds, and the predictions and scores of
@@ -482,13 +482,23 @@ def write_entry(folder: Path, record: Record, shared: Path) -> None:
 def digests_of(record: Record) -> dict[str, str]:
     """Return name -> digest of the parts that an audit reads: `folds` and, if labels are public, `predictions`,
     `labels` and `confound_only`. A run and its published entry have equal digests."""
-    digests = {"folds": digest_of_text(format_csv(record.folds, FOLD_FIELDS))}
+
+    def of_folds() -> str:
+        return digest_of_text(format_csv(record.folds, FOLD_FIELDS))
+
+    digests = {"folds": cached_call((digests_of, record.folds), of_folds)}
     if record.labels is not None:
         rows, numbers, confound_only = split_predictions(record.predictions)
-        digests["predictions"] = digest_of_text(f"{digest_of_text(rows)} {digest_of_numbers(numbers)}")
-        digests["labels"] = digest_of_text(format_columns(record.labels.columns))
+        of_rows = cached_call((digest_of_text, rows), partial(digest_of_text, rows))
+        digests["predictions"] = digest_of_text(f"{of_rows} {digest_of_numbers(numbers)}")
+        digests["labels"] = _digest_labels(record.labels)
         digests["confound_only"] = digest_of_numbers(confound_only)
     return digests
+
+
+@cached
+def _digest_labels(labels: Labels) -> str:
+    return digest_of_text(format_columns(labels.columns))
 
 
 def _read_entry(folder: Path, run: Mapping[str, Any], parts: EntryPart) -> Record:
@@ -757,7 +767,8 @@ def public_run(run: Mapping[str, Any]) -> dict[str, Any]:
 
 def private_fields(content: Any) -> list[str]:
     """Return the fields of a record's file that name a class in a file, or a path on this machine."""
-    return [field for field, text in iterate_texts(content) if names_code(text) or names_path(text)]
+    wrong = {text for text in collect_texts(content) if names_code(text) or names_path(text)}
+    return [field for field, text in iterate_texts(content) if text in wrong] if wrong else []
 
 
 def strip_variant(dataset: str) -> str:

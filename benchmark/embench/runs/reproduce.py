@@ -201,13 +201,15 @@ _MOST_NAMED = 3
 @dataclass
 class Reproduction:
     """Result of a reproduction. `wrong`: reasons why the entry is not reproduced, empty if it is. `notes`: allowed
-    deviations. Other fields as in `embench.leaderboard.entries.Attestation`."""
+    deviations. `drawn_by`: the text that selects the folds of a spot check; `nonce` is None unless it was revealed for
+    the entry. Other fields as in `embench.leaderboard.entries.Attestation`."""
 
     entry: str
     level: Level
     device: str = "cpu"
     wrong: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    drawn_by: str | None = None
     nonce: Nonce | None = None
     stages: list[PickedFold] | None = None
     total: int | None = None
@@ -224,7 +226,7 @@ class Reproduction:
     @property
     def attestable(self) -> bool:
         """True if all folds were run, or those that a revealed nonce draws, which nobody could choose."""
-        return self.nonce is None or self.nonce.time is not None
+        return self.drawn_by is None or self.nonce is not None
 
 
 def reproduce_entry(
@@ -284,11 +286,12 @@ def reproduce_entry(
 def _draw_stages(folder: Path, run: Manifest, count: int, nonce: str | None, result: Reproduction) -> None:
     """Store in `result` the folds of a spot check, drawn by `nonce`, the one revealed for the entry, or a new one."""
     digest, every, nonces = hash_entry(folder, run), list_test_stages(folder, run), read_nonces(folder.parents[2])
-    result.nonce = Nonce(value=nonce or secrets.token_hex(8))
+    result.drawn_by = nonce or secrets.token_hex(8)
     if nonce is None and nonces and (drawn := nonces.find_reveal(digest)):
         result.nonce = Nonce(value=drawn.nonce, source=NONCES_FILE, time=drawn.revealed)
+        result.drawn_by = drawn.nonce
     result.level, result.total = "spot_checked", len(every)
-    result.stages = pick_stages(digest, result.nonce.value, count, every)
+    result.stages = pick_stages(digest, result.drawn_by, count, every)
 
 
 def _check_installed(folder: Path, run: Manifest) -> None:

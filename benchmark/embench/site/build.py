@@ -217,7 +217,7 @@ def _write_site(
     notes_folder: Path | None,
     progress: ProgressCallback | None,
 ) -> Path:
-    out, sections, pages = Path(out).resolve(), build_sections(entries, load), EntryPages(load)
+    out, sections, pages = Path(out).resolve(), build_sections(entries, load), EntryPages()
     all_boards = build_boards(sections, entries, pages.compute_pairs(entries, progress))
     placed, curves = find_places(all_boards), build_calibration_curves(entries, load)
     with saving("the site", out):

@@ -9,7 +9,7 @@ import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +21,14 @@ from embench.files import read_checked, read_text, sha256, write_checked
 from embench.interfaces.metric import Undefined
 from embench.interfaces.units import Target
 from embench.leaderboard.columns import EntrySummary
-from embench.leaderboard.entries import LeaderboardEntry, LoadEntry, load_leaderboard_entry
+from embench.leaderboard.entries import LeaderboardEntry, load_summands
 from embench.leaderboard.rows import describe_differences, find_cache_file
 from embench.leaderboard.tables import get_dataset_label
 from embench.planning.request import format_recorded_command
 from embench.protocols import format_access
-from embench.records.audit import format_audit_status, list_shown_findings
+from embench.records.audit import format_audit_status, list_shown_findings, read_audit
 from embench.records.predictions import MODEL, Predictions, nine_digits
-from embench.records.record import PREDICTIONS_FILE, read_numbers, read_record
+from embench.records.record import PREDICTIONS_FILE, read_manifest, read_numbers, read_record, read_scores
 from embench.records.wording import departures_in_words, format_cost, format_share, format_value, grouped
 from embench.report.axis_curves import Curve, describe_curve
 from embench.report.figures import describe_probabilities
@@ -72,6 +72,8 @@ class JoinedRows:
     def attach_scores(self, entry: LeaderboardEntry) -> Joined:
         """Return the units with an entry's scores; NaN if not predicted. Raises DataError if its file is damaged."""
         path = entry.folder / PREDICTIONS_FILE
+        if path in self._latest:
+            return self._latest[path]
         numbers = read_numbers(path)
         if "score" not in numbers or len(numbers["score"]) != self.rows:
             raise DataError("the numbers do not fit the predicted units", where=str(path))
@@ -80,7 +82,14 @@ class JoinedRows:
             seed: {fold: replace(units, score=score[units.score.astype(int)]) for fold, units in folds.items()}
             for seed, folds in self.joined.seeds.items()
         }
-        return replace(self.joined, seeds=seeds)
+        self._latest.clear()
+        self._latest[path] = replace(self.joined, seeds=seeds)
+        return self._latest[path]
+
+    @cached_property
+    def _latest(self) -> dict[Path, Joined]:
+        """The file of the latest entry -> its units: a page compares and draws the same ones."""
+        return {}
 
 
 class JoinedEntries:
@@ -205,8 +214,8 @@ COPIED = ("run.yaml", "scores.json")
 class EntryPages:
     """Writer of the pages of entries. A page is cached under a digest of all data that it depends on."""
 
-    def __init__(self, load: LoadEntry = load_leaderboard_entry) -> None:
-        self._joined, self._load = JoinedEntries(), load
+    def __init__(self) -> None:
+        self._joined = JoinedEntries()
 
     def compute_pairs(
         self, entries: Sequence[EntrySummary], progress: ProgressCallback | None
@@ -239,7 +248,7 @@ class EntryPages:
         )
         page = read_checked(place)
         if page is None:
-            loaded = self._load(entry.folder)
+            loaded = _read_entry(entry.folder)
             page = _render_page(loaded, entry.board, placed, self._load_figures(entry)["curves"], curve).encode()
             write_checked(place, page)
         folder = whole / entry.board / entry.protocol
@@ -253,12 +262,19 @@ class EntryPages:
         place = find_cache_file("figures", summary.content)
         content = read_checked(place)
         if content is None:
-            entry = self._load(summary.folder)
+            entry = _read_entry(summary.folder)
             pairs = {target: pair for (_, target), pair in pairings([entry], self._joined).items()}
             curves = {target: _draw_probabilities(entry, target, self._joined) for target in entry.targets}
             content = json.dumps({"pairs": pairs, "curves": curves}).encode()
             write_checked(place, content)
         return json.loads(content)
+
+
+def _read_entry(folder: Path) -> LeaderboardEntry:
+    """Return an entry, or a finished run, without its attestations; it was checked when its summary was made."""
+    run = read_manifest(folder)
+    scores, audit, summands = read_scores(folder, run.entry), read_audit(folder), load_summands(folder)
+    return LeaderboardEntry(folder, run, scores, audit, summands)
 
 
 def find_places(boards: Sequence[Board]) -> dict[str, list[dict[str, Any]]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -205,10 +206,7 @@ def comparisons(name: str, units: Units, subjects: np.ndarray, *, graded: bool =
             _compare_at_stimulus(s, positive, subject, cell, len(subjects), tie)
             for positive, s in compare_classes(units)
         ]
-    if graded:
-        tables = _match_differences(units, cell, subjects)
-    else:
-        tables = [_match_comparisons(own, len(subjects)) for own in own_comparisons(units, cell, subjects)]
+    tables = _match_differences(units, cell, subjects) if graded else _compare_once(units, cell, subjects).tables
     return [_match_session_length(units, subject, table) for table in tables] if name in MATCHED else tables
 
 
@@ -225,9 +223,10 @@ def cells(name: str, units: Units) -> np.ndarray | Undefined:
             return Undefined("hidden_times")
         if name != "auroc_crossed_time" and (units.session_s is None or not np.isfinite(units.session_s).all()):
             return Undefined("unknown_session_length")
-    # Starts are multiples of the length up to rounding, which must not move a unit into the bin before.
-    condition = np.floor(units.start_s / units.length_s + 1e-6) if by_time else units.stimulus
-    kinds, cell = np.unique(condition, return_inverse=True)
+        # Starts are multiples of the length up to rounding, which must not move a unit into the bin before.
+        kinds, cell = np.unique(np.floor(units.start_s / units.length_s + 1e-6), return_inverse=True)
+    else:
+        kinds, cell = units.stimuli
     if len(kinds) < 2:
         what = Reason.make("bin_of_time" if by_time else "stimulus")
         return Undefined("one_condition", what=what)
@@ -240,7 +239,7 @@ def _moments(units: Units) -> np.ndarray | Undefined:
     if units.moment_s is None or not np.isfinite(units.length_s):
         return Undefined("unknown_moment")
     bins = np.floor(units.moment_s / units.length_s + 1e-6)
-    _, stimulus = np.unique(units.stimulus, return_inverse=True)
+    _, stimulus = units.stimuli
     _, cell = np.unique(np.stack([stimulus, bins]), axis=1, return_inverse=True)
     cell = cell.reshape(-1)
     apart = max(float(np.ptp(units.moment_s[rows])) for _, rows in iterate_groups(cell))
@@ -394,30 +393,64 @@ class OwnComparisons(NamedTuple):
     low: np.ndarray
     won: np.ndarray
 
-    def mirrored_by(self, other: OwnComparisons) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Return the m comparisons that `other` contains with exchanged labels, as four arrays (m,): cell of the
-        positive unit, cell of the negative unit, number of matching comparisons in `other`, and win."""
-        cells = 1 + max(int(np.max(part, initial=0)) for part in (self.high, self.low, other.high, other.low))
-        at_high = np.bincount(other.low, minlength=cells)[self.high]
-        at_low = np.bincount(other.high, minlength=cells)[self.low]
-        met = np.ix_(np.flatnonzero(at_high), np.flatnonzero(at_low))
-        times = np.outer(at_high, at_low)[met]
-        high, low = (np.broadcast_to(part, times.shape) for part in (self.high[met[0]], self.low[met[1]]))
-        apart = high != low
-        return high[apart], low[apart], times[apart], self.won[met][apart]
+
+class _Compared(NamedTuple):
+    """The comparisons of some units, for each class. `own`: within each subject and fold, None if they were too large
+    to be stored; `tables`: matched."""
+
+    own: list[list[OwnComparisons]] | None
+    tables: list[Pairs]
+
+
+_COMPARED: dict[bytes, _Compared] = {}
+_MOST_COMPARED, _MOST_BYTES = 128, 1 << 18
+"""Largest number of comparisons in memory, and of bytes of the comparisons within subjects of each."""
 
 
 def own_comparisons(units: Units, cell: np.ndarray, subjects: np.ndarray) -> list[list[OwnComparisons]]:
-    """Return for each class the comparisons within each subject and fold, between units in different cells (n,)."""
-    tie, folds = compute_tie_width(units.score), np.unique(units.fold, return_inverse=True)[1]
-    owners = iterate_groups(encode_subjects(units, subjects) * (folds.max() + 1) + folds)
-    return [
-        [
-            _compare_subject(owner // (folds.max() + 1), score[rows], positive[rows], cell[rows], tie)
-            for owner, rows in owners
-        ]
-        for positive, score in compare_classes(units)
-    ]
+    """Return for each class the comparisons within each subject and fold, between units in different cells (n,). Units
+    are left out if nobody has the other label in their cell, since no comparison with them can be matched."""
+    own = _compare_once(units, cell, subjects).own
+    return _compare_within_subjects(units, cell, encode_subjects(units, subjects)) if own is None else own
+
+
+def _compare_once(units: Units, cell: np.ndarray, subjects: np.ndarray) -> _Compared:
+    """Return the comparisons of units, from memory if this process made them a moment ago: several scores, and the
+    contributions of subjects to them, compare the same units."""
+    subject = encode_subjects(units, subjects)
+    columns = (units.score, units.y_true, units.fold, subject, cell)
+    key = hashlib.sha256(repr([len(subjects), *((c.shape, c.dtype.str) for c in columns)]).encode())
+    for column in columns:
+        key.update(column.tobytes())
+    content = key.digest()
+    if content in _COMPARED:
+        return _COMPARED[content]
+    own = _compare_within_subjects(units, cell, subject)
+    small = sum(each.won.nbytes for of_class in own for each in of_class) <= _MOST_BYTES
+    tables = [_match_comparisons(of_class, len(subjects)) for of_class in own]
+    if len(_COMPARED) == _MOST_COMPARED:
+        del _COMPARED[next(iter(_COMPARED))]
+    _COMPARED[content] = _Compared(own if small else None, tables)
+    return _COMPARED[content]
+
+
+def _compare_within_subjects(units: Units, cell: np.ndarray, subject: np.ndarray) -> list[list[OwnComparisons]]:
+    """Return the result of `own_comparisons`; `subject` (n,): position of each unit's subject."""
+    tie, folds = compute_tie_width(units.score), _number_folds(units)
+    owners, by_class = iterate_groups(subject * (folds.max() + 1) + folds), []
+    for positive, score in compare_classes(units):
+        has_high, has_low = (np.bincount(cell[some], minlength=1 + cell.max()) > 0 for some in (positive, ~positive))
+        matchable = np.where(positive, has_low[cell], has_high[cell])
+        kept = [(owner // (folds.max() + 1), rows[matchable[rows]]) for owner, rows in owners]
+        by_class.append([_compare_subject(p, score[rows], positive[rows], cell[rows], tie) for p, rows in kept])
+    return by_class
+
+
+def _number_folds(units: Units) -> np.ndarray:
+    """Return (n,) the number of each unit's fold, from 0."""
+    if (units.fold == units.fold[0]).all():  # units of one fold, which are most often compared
+        return np.zeros(len(units), int)
+    return np.unique(units.fold, return_inverse=True)[1]
 
 
 def _compare_subject(
@@ -449,7 +482,7 @@ def _match_comparisons(own: Sequence[OwnComparisons], subjects: int) -> Pairs:
 def _match_differences(units: Units, cell: np.ndarray, subjects: np.ndarray) -> list[Pairs]:
     """Return for each class the table of `_match_comparisons`, where the difference of two scores is the win. It is
     linear in the scores: their sums in each cell suffice."""
-    folds = np.unique(units.fold, return_inverse=True)[1]
+    folds = _number_folds(units)
     owners, owner = np.unique(encode_subjects(units, subjects) * (folds.max() + 1) + folds, return_inverse=True)
     shape = len(owners), 1 + int(cell.max(initial=0))
     place, tables = owner * shape[1] + cell, []

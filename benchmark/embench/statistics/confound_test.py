@@ -125,6 +125,11 @@ class LabelledUnits:
         return names, code
 
     @cached_property
+    def tasks(self) -> dict[str, np.ndarray]:
+        """Task -> (n,) bool, see `_list_tasks`."""
+        return _list_tasks(self)
+
+    @cached_property
     def _without_score(self) -> dict[tuple[int, bytes], Units]:
         """(Fold, positions) -> these units, as far as they were needed. Their scores are 0."""
         return {}
@@ -253,7 +258,7 @@ def _associate(
         name: _mean_with_interval(
             _subject_means(np.where(units, products, np.nan), tested, jackknife), joined, jackknife
         )
-        for name, units in _find_tasks(tested).items()
+        for name, units in tested.tasks.items()
     }
     means = mean_ignoring_nan(by_subject)
     by_group = jackknife.by_group(np.nan_to_num(means / np.isfinite(means).sum()))
@@ -302,7 +307,7 @@ def _mean_with_interval(by_subject: np.ndarray, joined: Joined, jackknife: Jackk
     return widen(mean, training_overlap(by_seed, joined.trained(jackknife)))
 
 
-def _find_tasks(tested: LabelledUnits) -> dict[str, np.ndarray]:
+def _list_tasks(tested: LabelledUnits) -> dict[str, np.ndarray]:
     """Return task -> (n,) bool, True for its units and all negative units. Empty for a target that is not binary, or
     for fewer than two tasks.
 

@@ -152,22 +152,30 @@ def _split_by_order(
         return [(np.empty(0, int), np.empty(0, int), np.empty((0, 2))) for _ in compare_classes(units)]
     length = length_by_subject(units, encode_subjects(units, subjects), len(subjects))
     longer = np.subtract.outer(length, length)
-    pairs = np.argwhere((longer > 0) & (longer <= MATCHED_S)).tolist()
+    matched = (longer != 0) & (np.abs(longer) <= MATCHED_S)
     minute = np.zeros(1 + int(cell.max()), int)
     minute[cell] = units.start_s // MINUTE_S
     by_class = []
     for own in own_comparisons(units, cell, subjects):
-        by_subject = {each.subject: each for each in own}
+        high, low = np.zeros((2, len(subjects), len(minute)), int)  # units of each label in each cell
+        for each in own:
+            high[each.subject] = np.bincount(each.high, minlength=len(minute))
+            low[each.subject] = np.bincount(each.low, minlength=len(minute))
         parts = [(np.empty(0, int), np.empty(0, int), np.empty((0, 2)))]
-        for first, second in pairs:
-            # Half of the win comes from each subject; the comparison is counted once, with the first.
-            for one, other, counted in ((first, second, 1), (second, first, 0)):
-                high, low, times, won = by_subject[one].mirrored_by(by_subject[other])
-                early, late = np.minimum(high, low), np.maximum(high, low)
-                positive_first = (high < low) if counted else (high > low)
-                column = positive_first * minutes**2 + minute[early] * minutes + minute[late]
-                values = np.stack([won * times / 2, counted * times], axis=1)
-                parts.append((np.full(len(column), first * len(subjects) + second), column, values))
+        for each in own:
+            others = np.flatnonzero(matched[each.subject])
+            # The label is higher at i for this subject, and at j for the other one.
+            i, j = np.repeat(each.high, len(each.low)), np.tile(each.low, len(each.high))
+            times = low[np.ix_(others, i)] * high[np.ix_(others, j)] * (i != j)
+            at, met = np.nonzero(times)
+            other, i, j, times, won = others[at], i[met], j[met], times[at, met], each.won.ravel()[met]
+            is_first = longer[each.subject, other] > 0
+            first, second = np.where(is_first, each.subject, other), np.where(is_first, other, each.subject)
+            positive_first = np.where(is_first, i < j, i > j)
+            column = positive_first * minutes**2 + minute[np.minimum(i, j)] * minutes + minute[np.maximum(i, j)]
+            # Half of the win comes from each subject; the comparison is counted once, with the longer session.
+            values = np.stack([won * times / 2, is_first * times], axis=1)
+            parts.append((first * len(subjects) + second, column, values))
         pair, column, values = map(np.concatenate, zip(*parts, strict=True))
         by_class.append((pair, column, values))
     return by_class
@@ -401,7 +409,7 @@ def _metric_over_folds(name: str, metric: Metric, joined: Joined, jackknife: Jac
                 reasons.append(found.reason)
                 continue
             place = i, folds.index(fold)
-            tested = np.isin(jackknife.subjects, tested_in[fold])
+            tested = jackknife.select(tested_in[fold])
             counts = jackknife.counts[:, tested]
             value[place] = found
             sample[place] = _resampled_values(name, metric, units, jackknife.subjects[tested], counts)
@@ -484,7 +492,7 @@ def _fold_contributions(name: str, metric: Metric, joined: Joined, jackknife: Ja
     for folds, tested_in in zip(joined.seeds.values(), joined.tested_subjects(), strict=True):
         values = np.full((len(folds), len(jackknife.counts)), np.nan)
         for row, (fold, units) in zip(values, folds.items(), strict=True):
-            tested = np.isin(jackknife.subjects, tested_in[fold])
+            tested = jackknife.select(tested_in[fold])
             here = np.unique(jackknife.codes[tested])
             samples = np.vstack([np.ones_like(jackknife.codes), jackknife.counts[here]])[:, tested]
             pseudo = _pseudo_values(_resampled_values(name, metric, units, jackknife.subjects[tested], samples))

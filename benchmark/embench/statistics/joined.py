@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, reduce
+from functools import cached_property, lru_cache, reduce
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -134,12 +134,20 @@ class Joined:
     def trained(self, jackknife: Jackknife) -> np.ndarray:
         """Return (S, G, G) bool for each seed: a group of subjects (column) may have trained the models that predict
         another group (row), because no fold tests both."""
-        together = []
-        for folds in self.tested_subjects():
-            tested = np.stack([np.isin(jackknife.subjects, members) for members in folds.values()])
-            groups = jackknife.by_group(tested.astype(int))
-            together.append(groups.T @ groups > 0)
-        return ~np.stack(together)
+        key = jackknife.subjects.tobytes(), jackknife.codes.tobytes()
+        if key not in self._trained:
+            together = []
+            for folds in self.tested_subjects():
+                tested = np.stack([jackknife.select(members) for members in folds.values()])
+                groups = jackknife.by_group(tested.astype(int))
+                together.append(groups.T @ groups > 0)
+            self._trained[key] = ~np.stack(together)
+        return self._trained[key]
+
+    @cached_property
+    def _trained(self) -> dict[tuple[bytes, bytes], np.ndarray]:
+        """Content of a jackknife -> the result of `trained`, as far as it was needed."""
+        return {}
 
 
 def is_predicted(units: Units) -> np.ndarray:
@@ -310,9 +318,17 @@ def _recordings_and_moments(rows: Predictions) -> tuple[np.ndarray, np.ndarray]:
     """Return (n,) the number of the recording of each row's unit, and the time since that recording began, in s. A
     recording is one stimulus."""
     units = rows.texts("unit")
-    ids = [UnitId.read(unit) for unit in units.names.tolist()]
+    number, moment = _read_unit_names(tuple(units.names.tolist()))
+    return number[units.code], moment[units.code]
+
+
+@lru_cache(maxsize=8)
+def _read_unit_names(names: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Return (n,) the number of each unit's recording, and its start in the recording in s; all methods of a record
+    predict the same units."""
+    ids = [UnitId.read(unit) for unit in names]
     number = np.unique(np.array([id_.recording for id_ in ids], np.str_), return_inverse=True)[1]
-    return number[units.code], np.array([id_.start_ms / 1000 for id_ in ids])[units.code]
+    return number, np.array([id_.start_ms / 1000 for id_ in ids])
 
 
 _SAME = {
@@ -414,15 +430,13 @@ def joined_on_common(records: Sequence[Record], target: Target, groups: Mapping[
     Raises:
         DataError: no unit is common, or folds or labels differ."""
     rows = [_labelled_predictions(r, target.name) for r in records]
-    keys = [[f"{seed} {unit}" for seed, unit in zip(t["seed"].tolist(), t["unit"].tolist(), strict=True)] for t in rows]
-    common = reduce(set.intersection, map(set, keys))
-    if not common:
+    shared = rows if len(rows) == 1 else _take_common(rows)
+    if not all(map(len, shared)):
         raise DataError(f"the runs have no labelled unit of {target.name} in common", where=_ids(records))
     length = unit_length(rows[0]["unit"])
     all_joined = []
-    for r, t, key in zip(records, rows, keys, strict=True):
-        shared = t.take(np.array([k in common for k in key]))
-        methods = join(shared, r.labels, target, groups, length, records[0].sessions, whole=True)  # type: ignore[arg-type]  # `_labelled_predictions` checks that there are labels
+    for r, t in zip(records, shared, strict=True):
+        methods = join(t, r.labels, target, groups, length, records[0].sessions, whole=True)  # type: ignore[arg-type]  # `_labelled_predictions` checks that there are labels
         all_joined.append(methods[MODEL])
     first = all_joined[0]
     for r, joined in zip(records, all_joined, strict=True):
@@ -440,6 +454,14 @@ def joined_on_common(records: Sequence[Record], target: Target, groups: Mapping[
     return all_joined
 
 
+def _take_common(tables: Sequence[Predictions]) -> list[Predictions]:
+    """Return the rows of each table whose seed and unit all tables have."""
+    columns = [zip(t["seed"].tolist(), t["unit"].tolist(), strict=True) for t in tables]
+    keys = [[f"{seed} {unit}" for seed, unit in of_table] for of_table in columns]
+    common = reduce(set.intersection, map(set, keys))
+    return [t.take(np.array([k in common for k in key], bool)) for t, key in zip(tables, keys, strict=True)]
+
+
 def _labelled_predictions(record: Record, target: str) -> Predictions:
     """Return the rows of the run's own method (also of unpredicted units) for units that have a label."""
     if record.labels is None:
@@ -450,13 +472,14 @@ def _labelled_predictions(record: Record, target: str) -> Predictions:
         )
     chosen = record.labels["target"] == target
     ids, seeds = record.labels["unit"][chosen], record.labels["seed"][chosen]
-    labelled = set(zip(ids.tolist(), seeds.tolist(), strict=True))
     table = record.predictions
     is_own = table.rows_with(method=MODEL, target=target) | table.rows_with(method=UNPREDICTED, target=target)
     rows = np.flatnonzero(is_own)
-    pairs = zip(table["unit"][rows].tolist(), table["seed"][rows].tolist(), strict=True)
-    known = [(unit, ANY_SEED) in labelled or (unit, seed) in labelled for unit, seed in pairs]
-    return table.take(rows[np.array(known, bool)])
+    units, known = table.texts("unit"), np.zeros(len(rows), bool)
+    for seed in np.unique(seeds).tolist():
+        has_label = np.isin(units.names, ids[seeds == seed])[units.code[rows]]
+        known |= has_label if seed == ANY_SEED else has_label & (table["seed"][rows] == seed)
+    return table.take(rows[known])
 
 
 def has_shared_stimuli(record: Record) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any, Protocol, overload
@@ -299,7 +300,7 @@ def _estimate_once(
     share confound-only models, and an audit scores a record again after the run."""
     metrics = [load_metric(name) for name in registry.list_plugins("metric")]
     about = [repr(target), primary_metric, digest(jackknife.subjects), digest(jackknife.codes), jackknife.stimuli]
-    content = digest([about, [[seed, fold, _content_digests(units)] for seed, fold, units in joined]])
+    content = digest([about, [[seed, fold, _digest_units(units)] for seed, fold, units in joined]])
     key = content, tuple(metric if isinstance(metric, Undefined) else type(metric) for metric in metrics)
     if key not in _ESTIMATED:
         if len(_ESTIMATED) == _MOST_ESTIMATED:
@@ -308,10 +309,18 @@ def _estimate_once(
     return _ESTIMATED[key]
 
 
-def _content_digests(units: Units) -> list[str]:
-    """Return short texts that identify the content of units."""
-    values = [getattr(units, field.name) for field in fields(units)]
-    return [digest(value) if isinstance(value, np.ndarray) else repr(value) for value in values]
+def _digest_units(units: Units) -> str:
+    """Return a digest of the content of units."""
+    content = hashlib.sha256()
+    for field in fields(units):
+        value = getattr(units, field.name)
+        if isinstance(value, np.ndarray):
+            value = value.astype("U") if value.dtype.kind == "O" else value
+            content.update(f"{field.name} {value.dtype.str} {value.shape}\n".encode())
+            content.update(np.ascontiguousarray(value).tobytes())
+        else:
+            content.update(f"{field.name} {value!r}\n".encode())
+    return content.hexdigest()
 
 
 _ESTIMATED: dict[object, tuple[dict[str, ScoreOrReason], list[dict[str, Any]]]] = {}
