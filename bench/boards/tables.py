@@ -260,7 +260,7 @@ def noise(boards: Sequence[Board] = EVERY) -> str:
 
 def overview() -> str:
     """Table of rank and win rate of each method over the leaderboards, with what the datasets can tell."""
-    found = summarise_tasks(select_tasks(load_sections(BOARDS)), BOARDS)
+    found = summarise_tasks(select_tasks(load_sections(BOARDS), FIXED), BOARDS)
     lines = [[one.method, _interval(one.rank, ".1f"), _interval(one.win_rate, ".2f")] for one in found.standings]
     names = ", ".join(f"`{task.dataset}` {task.target}" for task in found.tasks)
     text = table(["method", "mean rank", "win rate"], lines)

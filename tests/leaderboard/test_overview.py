@@ -87,7 +87,7 @@ def test_leaderboards_of_classes_are_taken_and_of_each_method_the_entry_that_rea
         make_section("four", "rating", "concordance_crossed"),
         make_section("five"),
     ]
-    tasks = select_tasks(sections)
+    tasks = select_tasks(sections, "subject-independent-v4")
     assert [task.name for task in tasks] == ["one/stress", "five/stress"]
     assert [[row.id for row in task.entries.values()] for task in tasks] == [["one-eda,ppg"], ["five-eda,ppg"]]
 

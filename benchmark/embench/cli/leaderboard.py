@@ -428,7 +428,7 @@ def overview(
     from embench.leaderboard import load_sections
     from embench.leaderboard.overview import select_tasks, summarise_tasks, write_errors
 
-    tasks = select_tasks(load_sections(boards))
+    tasks = select_tasks(load_sections(boards), Request.protocol)
     if not tasks:
         raise UsageError("no leaderboard has a primary metric", where=str(boards), expected="a folder of leaderboards")
     found = summarise_tasks(tasks, boards)

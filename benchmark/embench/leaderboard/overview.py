@@ -17,7 +17,6 @@ from embench.files import saving, write_text
 from embench.leaderboard.columns import Row, format_method
 from embench.leaderboard.entries import load_summands
 from embench.leaderboard.tables import BoardSection
-from embench.planning.request import Request
 from embench.records.record import format_csv
 from embench.records.wording import inside_subjects
 from embench.statistics.intervals import ALPHA, holm
@@ -90,13 +89,13 @@ class Overview:
         )
 
 
-def select_tasks(sections: Sequence[BoardSection]) -> list[Task]:
-    """Return the leaderboards of classes under the default protocol that have a primary metric, without methods that
+def select_tasks(sections: Sequence[BoardSection], protocol: str) -> list[Task]:
+    """Return the leaderboards of classes under a protocol that have a primary metric, without methods that
     were trained on another dataset. Of several leaderboards of one dataset and target, only that with most subjects is
     returned. Continuous targets are left out, since few methods predict both."""
     tasks = dict[tuple[str, str], Task]()
     for section in sections:
-        usual = section.protocol == Request.protocol and not section.trained_on and not section.leaks
+        usual = section.protocol == protocol and not section.trained_on and not section.leaks
         if not usual or section.problem is not None or inside_subjects(section.metric) != _OF_CLASSES:
             continue
         entries = dict[str, Row]()
