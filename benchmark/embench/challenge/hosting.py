@@ -1,0 +1,237 @@
+"""Begin a challenge: the form, the commitment, and the package once the public value is known."""
+
+from __future__ import annotations
+
+import datetime as dt
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from embench.challenge.commitment import (
+    Commitment,
+    Part,
+    Secrets,
+    Sizes,
+    commit_split,
+    draw_secrets,
+    hash_parts,
+    make_commitment,
+    read_document,
+    split_subjects,
+    write_secret,
+)
+from embench.challenge.form import FORM_FILE, Form, read_form, write_form
+from embench.challenge.ladder import describe_bound
+from embench.challenge.package import CHALLENGE_FILE, write_package
+from embench.challenge.scoring import write_reference
+from embench.challenge.study import (
+    Study,
+    StudyRef,
+    check_power,
+    describe_admission,
+    describe_resolution,
+    list_part,
+    open_study,
+)
+from embench.errors import UsageError
+from embench.files import aside, saving, temporary, write_text
+from embench.records.record import format_csv
+from embench.system import ProgressCallback
+
+SECRETS_FILE, STUDY_FILE, COMMITMENT_FILE, TEAMS_FILE = "secrets.json", "study.json", "commitment.json", "teams.csv"
+TEAM_COLUMNS = ("team", "members", "affiliated")
+
+
+class Layout(NamedTuple):
+    """Folders of a challenge. `holder` stays with the host; `public`, `feedback` and `results` are for others."""
+
+    root: Path
+
+    @property
+    def holder(self) -> Path:
+        """What only the host may see: secrets, hidden labels, state."""
+        return self.root / "holder"
+
+    @property
+    def public(self) -> Path:
+        """The public package."""
+        return self.root / "public"
+
+    @property
+    def feedback(self) -> Path:
+        """Answers to submissions."""
+        return self.root / "feedback"
+
+    @property
+    def results(self) -> Path:
+        """What is published at the end."""
+        return self.root / "results"
+
+    def reference(self, part: Part) -> Path:
+        """Return the folder with the labels of a hidden group."""
+        return self.holder / "reference" / part
+
+
+class Begun(NamedTuple):
+    """What `begin` did: `stage` is `form`, `committed`, `waiting` or `packed`; `lines` say it in words."""
+
+    stage: str
+    lines: Sequence[str]
+
+
+def begin(
+    root: Path,
+    ref: StudyRef,
+    *,
+    public_value: str | None = None,
+    demonstration: bool = False,
+    now: dt.datetime,
+    progress: ProgressCallback | None = None,
+) -> Begun:
+    """Do the next step of a new challenge in the folder `root`: write the form, publish the commitment, or, with the
+    public value, split the subjects and write the package.
+
+    Raises:
+        UsageError: the form is incomplete, labels cannot be hidden, or a step comes too early. DataError: see
+            `open_study`.
+    """
+    place = Layout(root)
+    form_path = place.holder / FORM_FILE
+    if not form_path.exists():
+        write_form(form_path)
+        return Begun("form", [f"fill in {form_path}, then run the same command again"])
+    if (place.public / CHALLENGE_FILE).exists():
+        raise UsageError("this challenge has its package already", where=str(place.public), expected="a new --out")
+    form = read_form(form_path)
+    if not (root / COMMITMENT_FILE).exists():
+        return _commit(place, form, ref, now, progress, demonstration=demonstration)
+    if public_value is None:
+        commitment = read_document(root / COMMITMENT_FILE, Commitment, "the commitment")
+        return Begun("waiting", [_say_waiting(root, commitment)])
+    return _pack(place, form, ref, public_value.strip(), now, progress)
+
+
+def _say_waiting(root: Path, commitment: Commitment) -> str:
+    value = commitment.public_value
+    return (
+        f"publish {root / COMMITMENT_FILE} now; after {value.when:%Y-%m-%d %H:%M} UTC, run the same command with "
+        f"--public-value and the value of: {value.source}"
+    )
+
+
+def _commit(
+    place: Layout, form: Form, ref: StudyRef, now: dt.datetime, progress: ProgressCallback | None, *,
+    demonstration: bool,
+) -> Begun:  # fmt: skip
+    """Check that the study's labels can be hidden, draw the secrets and write the commitment."""
+    study = open_study(ref, progress)
+    reasons = describe_admission(study, ever_public=form.labels_ever_public, progress=progress)
+    if reasons and not demonstration:
+        raise UsageError(
+            "these labels cannot be hidden: " + "; ".join(reasons),
+            where=ref.dataset,
+            expected="labels that nobody outside has, and that confound-only models do not predict above 0.80",
+            hint="for a trial whose results mean nothing: --demonstration",
+        )
+    sizes = Sizes(feedback=form.feedback_subjects, final=form.final_subjects)
+    split_subjects("", "", study.groups, sizes)  # refuses impossible sizes before anything is published
+    drawn = draw_secrets()
+    commitment = make_commitment(
+        drawn, form.name, study.groups, sizes, study.labels().lines(), form.public_value,
+        demonstration=demonstration, now=now,
+    )  # fmt: skip
+    write_secret(place.holder / SECRETS_FILE, drawn)
+    write_secret(place.holder / STUDY_FILE, ref)
+    with saving("the commitment", place.root):
+        if not (place.holder / TEAMS_FILE).exists():
+            write_text(place.holder / TEAMS_FILE, format_csv([], TEAM_COLUMNS))
+        write_text(place.root / COMMITMENT_FILE, commitment.model_dump_json(indent=1) + "\n")
+    lines = [describe_resolution(study, form.final_subjects)]
+    lines += [f"demonstration: {reason}" for reason in reasons]
+    return Begun("committed", [*lines, _say_waiting(place.root, commitment)])
+
+
+def _pack(
+    place: Layout, form: Form, ref: StudyRef, public_value: str, now: dt.datetime, progress: ProgressCallback | None
+) -> Begun:
+    """Split the subjects, and write the package and the references of the hidden groups."""
+    commitment = read_document(place.root / COMMITMENT_FILE, Commitment, "the commitment")
+    drawn = read_document(place.holder / SECRETS_FILE, Secrets, "the holder's secrets")
+    ref = read_document(place.holder / STUDY_FILE, StudyRef, "the holder's note on the study")
+    if commitment.public_value.when > now and not commitment.demonstration:
+        raise UsageError(
+            f"the public value becomes known at {commitment.public_value.when:%Y-%m-%d %H:%M} UTC",
+            where="--public-value",
+            expected=f"the value of: {commitment.public_value.source}",
+        )
+    study = open_study(ref, progress)
+    sizes = Sizes(feedback=form.feedback_subjects, final=form.final_subjects)
+    labels = study.labels().lines()
+    _check_unchanged(drawn, commitment, form, study, sizes, labels)
+    split = split_subjects(drawn.salt, public_value, study.groups, sizes)
+    parts: tuple[Part, ...] = ("final", "feedback") if form.feedback_subjects else ("final",)
+    for part in parts:
+        write_reference(place.reference(part), study, split, part)
+    rows = [{"subject": name, "group": study.groups[name], "part": part} for name, part in split.items()]
+    with saving("the split", place.holder):
+        write_text(place.holder / "split.csv", format_csv(rows, ("subject", "group", "part")))
+    final, hidden = list_part(split, "final"), list_part(split, "final", "feedback")
+    facts = _describe_numbers(study, form, commitment, final, hidden)
+    facts |= {
+        "demonstration": commitment.demonstration,
+        "public_value": {**commitment.public_value.model_dump(mode="json"), "value": public_value},
+        "commitment": {"salt": commitment.salt, "split_and_labels": commit_split(drawn.nonce, split, labels)},
+        "modalities": list(ref.modalities or study.store.modalities),
+    }
+    whole = aside(place.public)
+    with temporary(whole):
+        write_package(whole, study, split, form, facts, facts["modalities"], progress)
+        shutil.copyfile(place.root / COMMITMENT_FILE, whole / COMMITMENT_FILE)
+        whole.rename(place.public)
+    lines = [f"{len(split) - len(hidden)} training subjects, {len(hidden)} hidden", facts["resolution"]]
+    lines += [facts["feedback_bound"]] if facts.get("feedback_bound") else []
+    lines += [warning] if (warning := check_power(final)) else []
+    return Begun("packed", [*lines, f"publish {place.public}; keep {place.holder} to yourself"])
+
+
+def _check_unchanged(
+    drawn: Secrets, commitment: Commitment, form: Form, study: Study, sizes: Sizes, labels: Sequence[str]
+) -> None:
+    """Raise UsageError if the study, the form or the secrets differ from what was committed."""
+    again = make_commitment(
+        drawn, form.name, study.groups, sizes, labels, form.public_value, demonstration=True, now=commitment.committed
+    )
+    pairs = {
+        "the salt": (again.salt, commitment.salt),
+        "subjects or sizes of the hidden groups": (again.subjects, commitment.subjects),
+        "labels": (again.labels, commitment.labels),
+        "the name": (again.challenge, commitment.challenge),
+        "the public value's source": (again.public_value, commitment.public_value),
+    }
+    if changed := [what for what, (one, other) in pairs.items() if one != other]:
+        raise UsageError(
+            f"changed since the commitment: {', '.join(changed)}",
+            where=COMMITMENT_FILE,
+            expected="the study and the form as they were committed",
+            hint="undo the change, or begin a new challenge with a new public value",
+        )
+
+
+def _describe_numbers(
+    study: Study, form: Form, commitment: Commitment, final: Sequence[str], hidden: Sequence[str]
+) -> dict[str, Any]:
+    """Return counts and limits for challenge.yaml. Which hidden subjects are in which group is not among them."""
+    facts: dict[str, Any] = {
+        "subjects": {"hidden": len(hidden), "final": len(final), "all": len(study.groups)},
+        "committed": commitment.committed.isoformat(),
+        "resolution": describe_resolution(study, len(final)),
+    }
+    if form.feedback == "ladder":
+        facts["feedback_bound"] = describe_bound(len(hidden) - len(final), form.submissions_per_team)
+    return facts
+
+
+def identify_package(challenge: Mapping[str, Any]) -> str:
+    """Return a digest of a package's commitments, by which files of one challenge are recognised."""
+    return hash_parts("package", challenge["name"], dict(challenge["commitment"]))[:16]
