@@ -27,12 +27,12 @@ from embench.challenge.form import FORM_FILE, read_form
 from embench.challenge.hosting import COMMITMENT_FILE, SECRETS_FILE, STUDY_FILE, Layout
 from embench.challenge.inbox import Inbox
 from embench.challenge.optimism import describe_best_of
-from embench.challenge.package import read_challenge
-from embench.challenge.scoring import REFERENCE_FILES, primary_score, read_reference, record_team, score_rows
+from embench.challenge.package import CHALLENGE_FILE, read_challenge
+from embench.challenge.scoring import primary_score, read_reference, record_team, score_rows
 from embench.challenge.study import Study, StudyRef, open_study
 from embench.challenge.submissions import PREDICTIONS, Submission, parse_files, read_expected
 from embench.errors import CheckFailed, DataError, EmbenchError, UsageError
-from embench.files import read_text, saving, write_text
+from embench.files import aside, read_text, saving, temporary, write_text
 from embench.records.record import format_csv, read_record
 from embench.records.scores import Score, Scores
 from embench.statistics import metric_facts
@@ -45,7 +45,8 @@ BOARD_COLUMNS = ("rank", "team", "method", "score", "low", "high", "above_chance
 DIGITS = 3
 TOLERANCE = 0.01
 """Largest difference in score of a method that was run again from its code."""
-RERUN_RANKS = 3
+FIRST = 3
+"""Number of teams, best first, whose methods are run again."""
 Rerun = Literal["", "to do", "same", "differs"]
 
 
@@ -202,6 +203,8 @@ def _collect(
     ranks = rank_teams({each.team: _mean(each.result, target) for each in scored if not each.affiliated}, pairs)
     rows = [_make_row(each, target, ranks.get(each.team, 0)) for each in scored]
     rows.sort(key=lambda row: (row.rank == 0, -(row.score if row.score is not None else -np.inf), row.team))
+    first_rows = {row.team for row in [row for row in rows if row.rank][:FIRST]}
+    rows = [row.model_copy(update={"rerun": "to do"}) if row.team in first_rows else row for row in rows]
     confounds = {
         model.name: _as_numbers(model.scores.get(metric)) for model in first.scores.get_confound_only_models(target)
     }
@@ -301,7 +304,6 @@ def _make_row(each: Scored, target: str, rank: int) -> Row:
         high=numbers and numbers[2],
         answers=answers,
         affiliated=each.affiliated,
-        rerun="to do" if 1 <= rank <= RERUN_RANKS else "",
     )
 
 
@@ -333,20 +335,18 @@ def _list_sentences(rows: Sequence[Row], pairs: Sequence[Pair], confounds: Mappi
 def _publish(place: Layout, found: Results, opening: Opening, scored: Sequence[Scored]) -> None:
     """Write the folder of results. Records, predictions and labels only if labels are published; otherwise numbers
     with three digits."""
-    open_labels = opening.labels is not None
-    folder = place.results
-    with saving("the results", folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        write_text(folder / OPENING_FILE, opening.model_dump_json(indent=1) + "\n")
-        shutil.copyfile(place.root / COMMITMENT_FILE, folder / COMMITMENT_FILE)
-        shutil.copyfile(place.public / "challenge.yaml", folder / "challenge.yaml")
-        if open_labels:
-            for name in REFERENCE_FILES:
-                (folder / "final").mkdir(exist_ok=True)
-                shutil.copyfile(place.reference("final") / name, folder / "final" / name)
+    with saving("the results", place.results), temporary(aside(place.results)) as whole:
+        whole.mkdir(parents=True)
+        write_text(whole / OPENING_FILE, opening.model_dump_json(indent=1) + "\n")
+        shutil.copyfile(place.root / COMMITMENT_FILE, whole / COMMITMENT_FILE)
+        shutil.copyfile(place.public / CHALLENGE_FILE, whole / CHALLENGE_FILE)
+        if opening.labels is not None:
+            (whole / "submissions").mkdir()
+            shutil.copytree(place.reference("final"), whole / "final")
             for each in scored:
-                write_text(folder / "submissions" / f"{each.team}.csv", _final_rows(each.submission, opening.split))
-        write_tables(folder, found)
+                write_text(whole / "submissions" / f"{each.team}.csv", _final_rows(each.submission, opening.split))
+        write_tables(whole, found)
+        whole.rename(place.results)
 
 
 def _final_rows(submission: Submission, split: Mapping[str, Part]) -> str:

@@ -12,7 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
 from embench.errors import UsageError
-from embench.files import MOST_YAML, parse_yaml, read_text, saving, write_text
+from embench.files import MOST_YAML, make_folder, parse_yaml, read_text, saving, write_text
 from embench.records.manifest import as_model
 
 FORM_FILE = "form.yaml"
@@ -83,7 +83,7 @@ def as_utc(when: dt.datetime) -> dt.datetime:
 def write_form(path: Path) -> None:
     """Write an empty form. Raises MachineError if the file cannot be written."""
     with saving("the form", path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         write_text(path, (TEMPLATES / FORM_FILE).read_text("utf-8"))
 
 

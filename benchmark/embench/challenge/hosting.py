@@ -24,7 +24,7 @@ from embench.challenge.commitment import (
 from embench.challenge.form import FORM_FILE, Form, read_form, write_form
 from embench.challenge.ladder import describe_bound
 from embench.challenge.package import CHALLENGE_FILE, write_package
-from embench.challenge.scoring import write_reference
+from embench.challenge.scoring import explain_undefined, write_reference
 from embench.challenge.study import (
     Study,
     StudyRef,
@@ -109,7 +109,8 @@ def begin(
     if public_value is None:
         commitment = read_document(root / COMMITMENT_FILE, Commitment, "the commitment")
         return Begun("waiting", [_say_waiting(root, commitment)])
-    return _pack(place, form, ref, public_value.strip(), now, progress)
+    committed = read_document(place.holder / STUDY_FILE, StudyRef, "the holder's note on the study")
+    return _pack(place, form, committed, public_value.strip(), now, progress)
 
 
 def _say_waiting(root: Path, commitment: Commitment) -> str:
@@ -135,7 +136,7 @@ def _commit(
             hint="for a trial whose results mean nothing: --demonstration",
         )
     sizes = Sizes(feedback=form.feedback_subjects, final=form.final_subjects)
-    split_subjects("", "", study.groups, sizes)  # refuses impossible sizes before anything is published
+    _check_estimable(study, sizes)
     drawn = draw_secrets()
     commitment = make_commitment(
         drawn, form.name, study.groups, sizes, study.labels().lines(), form.public_value,
@@ -152,13 +153,28 @@ def _commit(
     return Begun("committed", [*lines, _say_waiting(place.root, commitment)])
 
 
+_TRIALS = 5
+
+
+def _check_estimable(study: Study, sizes: Sizes) -> None:
+    """Raise UsageError if the hidden groups are too small for scores, judged by a few splits that will not be used:
+    once the real split is known, nobody may change it."""
+    for k in range(_TRIALS):
+        split = split_subjects(f"trial {k}", "", study.groups, sizes)
+        if why := explain_undefined(study, split, "final"):
+            raise UsageError(
+                f"a final group of {sizes.final} subjects may have no score: {why}",
+                where="final_subjects",
+                expected="a larger final group, or more subjects or labels in the study",
+            )
+
+
 def _pack(
     place: Layout, form: Form, ref: StudyRef, public_value: str, now: dt.datetime, progress: ProgressCallback | None
 ) -> Begun:
     """Split the subjects, and write the package and the references of the hidden groups."""
     commitment = read_document(place.root / COMMITMENT_FILE, Commitment, "the commitment")
     drawn = read_document(place.holder / SECRETS_FILE, Secrets, "the holder's secrets")
-    ref = read_document(place.holder / STUDY_FILE, StudyRef, "the holder's note on the study")
     if commitment.public_value.when > now and not commitment.demonstration:
         raise UsageError(
             f"the public value becomes known at {commitment.public_value.when:%Y-%m-%d %H:%M} UTC",

@@ -73,6 +73,7 @@ def _list_units(study: Study, training: set[str]) -> list[dict[str, Any]]:
     """Return a row for each unit. All units of hidden subjects are listed, with or without a label, since a missing row
     would say something about the label."""
     cohort, name = study.cohort, study.target.name
+    session_of = {entry.id: entry.session for entry in study.store.recordings}
     rows = []
     for i in cohort.eligible:
         unit, value = cohort.units[i], cohort.label[name][i]
@@ -84,6 +85,7 @@ def _list_units(study: Study, training: set[str]) -> list[dict[str, Any]]:
                 "session_start_s": "" if math.isnan(unit.start_s) else unit.start_s,
                 "target": name, "part": TRAINING if unit.subject in training else HIDDEN,
                 "label": f"{value:.9g}" if public else "",
+                "file": _place_of(unit.subject, session_of[unit.recording], unit.stimulus, unit.recording),
             }
         )  # fmt: skip
     return sorted(rows, key=lambda row: (row["subject"], row["recording"], row["start_s"]))
@@ -123,7 +125,7 @@ def _write_recordings(
         for recording in study.source.reader.recordings(subject):
             if recording.id not in used:
                 continue
-            place = folder / "signals" / subject / f"{file_name(recording.id)}.mat"
+            place = folder / _place_of(subject, recording.session, recording.stimulus, recording.id)
             place.parent.mkdir(parents=True, exist_ok=True)
             arrays = {}
             for name in modalities:
@@ -144,13 +146,18 @@ def _write_recordings(
     return found
 
 
-def file_name(recording: str) -> str:
-    """Return the name of a recording's file; characters other than letters, digits, `-`, `_` become `-`.
+def file_name(name: str) -> str:
+    """Return a name for a file or folder; characters other than letters, digits, `-`, `_` become `-`.
 
     >>> file_name("P01/clip 3")
     'P01-clip-3'
     """
-    return re.sub(r"[^A-Za-z0-9_-]", "-", recording)
+    return re.sub(r"[^A-Za-z0-9_-]", "-", name) or "-"
+
+
+def _place_of(subject: str, session: str, stimulus: str, recording: str) -> str:
+    """Return the path of a recording's signals in the package, which names what `dataset.yaml` reads from it."""
+    return "signals/" + "/".join(map(file_name, (subject, session, stimulus, recording))) + ".mat"
 
 
 def _note_signal(known: dict[str, Any], name: str, signal: Any, place: Path) -> None:
@@ -206,8 +213,7 @@ def _describe_dataset(study: Study, form: Form, found: Mapping[str, Any]) -> str
         "labels_public": "no",
         "recordings": [
             {
-                "files": "signals/{participant}/{recording}.mat",
-                "stimulus": {**keys, "column": "stimulus"},
+                "files": "signals/{participant}/{session}/{stimulus}/{recording}.mat",
                 **start,
                 "signals": {
                     name: {

@@ -20,9 +20,11 @@ from embench.reasons import Reason
 from embench.records.predictions import MODEL, Labels, Predictions, SubmittedRow
 from embench.records.scores import Score, Scores
 from embench.runs.external import PredictionsFile, PreparedRows, RowsByAmount, ScoreOptions, write_scored_record
+from embench.statistics.answers import describe_undefined
 from embench.statistics.evaluation import (
     FoldPredictions,
     decide,
+    model_rows,
     recorded_rules,
     score_predictions,
     study_facts,
@@ -72,7 +74,7 @@ def write_reference(folder: Path, study: Study, split: Mapping[str, Part], part:
         "design": facts["design"],
         "groups": dict(facts["groups"]),
         "unit_length_s": None if math.isnan(cohort.length_s) else cohort.length_s,
-        "sessions": dict(facts["sessions"]),
+        "sessions": {who: facts["sessions"][who] for who in cohort.subjects},
         "not_applicable": {
             name: by_target[study.target.name]["undefined"]
             for name, by_target in scored.scores.content["confound_only"].items()
@@ -84,6 +86,18 @@ def write_reference(folder: Path, study: Study, split: Mapping[str, Part], part:
         write_text(folder / "facts.json", json.dumps(content, indent=1, allow_nan=False) + "\n")
         scored.labels.write(folder / "labels.csv.gz")
         scored.predictions.write(folder / "rows.csv.gz")
+
+
+def explain_undefined(study: Study, split: Mapping[str, Part], part: Part) -> str:
+    """Return why the primary metric cannot be estimated on the subjects of a part; empty if it can."""
+    cohort, fold = study.restrict(split, part), _blank_fold(study, split, part)
+    everyone = study.labels()
+    chosen = np.isin(everyone["subject"], cohort.subjects)
+    labels = Labels({name: everyone[name][chosen] for name in Labels.FIXED})
+    rows = model_rows([fold], cohort)
+    scores = compute_scores(rows, labels, protocol=study.protocol, **study_facts(cohort))
+    found = primary_score(scores)[1]
+    return "" if found.is_defined else describe_undefined(found.undefined or Reason.make("no_label"), len(cohort.subjects))
 
 
 def read_reference(folder: Path) -> Reference:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,21 @@ class StudyRef(BaseModel):
     target: str
     protocol: str
     modalities: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class HiddenCohort(Cohort):
+    """A cohort of hidden subjects, whose confound-only models are fitted on training subjects outside it.
+
+    Args:
+        all_sessions: length of the session in s of each subject, inside and outside."""
+
+    all_sessions: Mapping[str, float] = field(default_factory=dict)
+
+    @cached_property
+    def sessions(self) -> dict[str, float]:
+        """Length in s of the session of each hidden and each training subject."""
+        return dict(self.all_sessions)
 
 
 @dataclass(frozen=True)
@@ -82,7 +98,10 @@ class Study:
         """Return the cohort whose tested units are those of one part. The units of other parts remain in it, so that
         confound-only models can be fitted on training subjects."""
         index = self.positions(split, part)
-        return replace(self.cohort, eligible=index, positions=index)
+        roster = tuple(unit for unit in self.cohort.roster if split.get(unit.subject) == part)
+        same = {each.name: getattr(self.cohort, each.name) for each in fields(Cohort)}
+        changed = {"eligible": index, "positions": index, "roster": roster, "all_sessions": self.cohort.sessions}
+        return HiddenCohort(**(same | changed))
 
 
 def open_study(ref: StudyRef, progress: ProgressCallback | None = None) -> Study:

@@ -64,10 +64,12 @@ def new(
     """Begin a challenge: write the form, then the commitment, then the public package. Repeat for each step."""
     from embench.challenge.hosting import begin
     from embench.challenge.study import StudyRef
+    from embench.data.find import is_folder
 
     chosen = tuple(name.strip() for name in (modalities or "").split(",") if name.strip())
-    root = None if data_root is None else str(data_root)
-    ref = StudyRef(dataset=study, data_root=root, target=target or "", protocol=protocol, modalities=chosen)
+    root = None if data_root is None else str(data_root.absolute())  # later commands may run elsewhere
+    place = str(Path(study).expanduser().absolute()) if is_folder(study) else study
+    ref = StudyRef(dataset=place, data_root=root, target=target or "", protocol=protocol, modalities=chosen)
     with Steps("subjects", "prepared") as steps:
         done = begin(out, ref, public_value=public_value, demonstration=demonstration, now=_now(), progress=steps)
     for line in done.lines:

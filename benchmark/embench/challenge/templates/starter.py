@@ -18,7 +18,7 @@ with open("challenge.yaml") as file:
     challenge = yaml.safe_load(file)
 with open("dataset.yaml") as file:
     signals = yaml.safe_load(file)["recordings"][0]["signals"]
-texts = {name: str for name in ("subject", "group", "recording", "stimulus", "unit")}
+texts = dict.fromkeys(("subject", "group", "recording", "stimulus", "unit"), str)
 units = pd.read_csv("units.csv", dtype=texts, keep_default_na=False, na_values={"label": ""})
 columns = challenge["target"]["columns"]
 
@@ -38,9 +38,8 @@ def compute_features(part):
 
 
 rows = {}
-for recording, own in units.groupby("recording"):
-    name = "".join(c if c.isascii() and (c.isalnum() or c in "-_") else "-" for c in recording)
-    arrays = loadmat(f"signals/{own['subject'].iloc[0]}/{name}.mat")
+for file, own in units.groupby("file"):
+    arrays = loadmat(file)
     for _, unit in own.iterrows():
         values = []
         for modality, about in signals.items():
