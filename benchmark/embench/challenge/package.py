@@ -14,10 +14,12 @@ from typing import Any
 import numpy as np
 import yaml
 
+from embench import registry
 from embench.challenge.commitment import Part
 from embench.challenge.form import TEMPLATES, Form
 from embench.challenge.study import Study
-from embench.errors import CheckFailed, DataError
+from embench.data.find import DESCRIPTION, OWN
+from embench.errors import CheckFailed, DataError, EmbenchError
 from embench.files import parse_yaml, read_text, saving, sha256, write_text
 from embench.interfaces.recording import Label, Recording
 from embench.interfaces.units import Target
@@ -53,15 +55,28 @@ def write_package(
         write_text(folder / UNITS_FILE, format_csv(rows := _list_units(study, training), list(rows[0])))
         write_text(folder / "folds.csv", format_csv(fold_rows := _list_folds(study, training), list(fold_rows[0])))
         channels = _write_recordings(folder, study, split, training, modalities, progress)
-        write_text(folder / "dataset.yaml", _describe_dataset(study, form, channels))
-        write_text(folder / CHALLENGE_FILE, _describe_challenge(study, form, facts))
+        write_text(folder / DESCRIPTION, _describe_dataset(study, form, channels))
+        about = {**facts, "signals": channels["signals"]}
+        write_text(folder / CHALLENGE_FILE, _describe_challenge(study, form, about))
         for name in ("RULES.md", METHOD_FILE, STARTER):
             text = (TEMPLATES / name).read_text("utf-8")
             write_text(folder / name, text.replace("{{limit}}", str(form.submissions_per_team)))
         write_text(folder / "starter.ipynb", make_notebook(folder / STARTER))
     _run_starter(folder)
+    _drop_unreadable(folder)
     with saving("the list of checksums", folder):
         write_text(folder / SUMS_FILE, "".join(f"{sha256(path)}  {name}\n" for name, path in _list_files(folder)))
+
+
+def _drop_unreadable(folder: Path) -> None:
+    """Delete dataset.yaml if embench cannot read the package by it, as with signals in units that are not physical."""
+    reader = registry.load_plugin("dataset", OWN)(folder)
+    try:
+        faulty = any(finding.severity == "error" for finding in reader.verify())
+    except EmbenchError:
+        faulty = True
+    if faulty:
+        (folder / DESCRIPTION).unlink()
 
 
 def _list_files(folder: Path) -> list[tuple[str, Path]]:
@@ -85,26 +100,24 @@ def _list_units(study: Study, training: set[str]) -> list[dict[str, Any]]:
                 "session_start_s": "" if math.isnan(unit.start_s) else unit.start_s,
                 "target": name, "part": TRAINING if unit.subject in training else HIDDEN,
                 "label": f"{value:.9g}" if public else "",
-                "file": _place_of(unit.subject, session_of[unit.recording], unit.stimulus, unit.recording),
+                "folder": _place_of(unit.subject, session_of[unit.recording], unit.stimulus, unit.recording),
             }
         )  # fmt: skip
     return sorted(rows, key=lambda row: (row["subject"], row["recording"], row["start_s"]))
 
 
 def _list_folds(study: Study, training: set[str]) -> list[dict[str, Any]]:
-    """Return a row for each training subject: the fold that tests it in a cross-validation on training subjects."""
-    cohort = study.cohort
-    fold_of = {
-        subject: fold.index
-        for fold in cohort.folds(study.protocol, 0)
-        for subject in {id_of.subject for id_of in _units_of(study, fold.test)}
-    }
-    return [{"subject": name, "fold_0": fold_of.get(name, "")} for name in sorted(training)]
-
-
-def _units_of(study: Study, ids: Sequence[str]) -> Iterator[Any]:
-    wanted = set(ids)
-    return (unit for unit in study.cohort.units if unit.id in wanted)
+    """Return a row for each subject. `fold_0` of a training subject is the fold that tests it in a cross-validation on
+    training subjects."""
+    cohort, subject_of = study.cohort, {unit.id: unit.subject for unit in study.cohort.units}
+    fold_of = {subject_of[id_]: fold.index for fold in cohort.folds(study.protocol, 0) for id_ in fold.test}
+    return [
+        {
+            "subject": name, "group": group, "part": TRAINING if name in training else HIDDEN,
+            "fold_0": fold_of.get(name, "") if name in training else "",
+        }
+        for name, group in study.groups.items()
+    ]  # fmt: skip
 
 
 # Recordings: signals of everyone, and raw labels of training subjects, as own recordings that embench reads.
@@ -114,7 +127,7 @@ def _write_recordings(
     folder: Path, study: Study, split: Mapping[str, Part], training: set[str], modalities: Sequence[str],
     progress: ProgressCallback | None,
 ) -> dict[str, Any]:  # fmt: skip
-    """Write one MATLAB file for each recording, and the table of training labels. Return what dataset.yaml needs:
+    """Write a MATLAB file for each recording and modality, and the table of training labels. Return what dataset.yaml needs:
     modality -> channels, rates and unit, and the kind of the label."""
     from scipy.io import savemat
 
@@ -125,15 +138,15 @@ def _write_recordings(
         for recording in study.source.reader.recordings(subject):
             if recording.id not in used:
                 continue
-            place = folder / _place_of(subject, recording.session, recording.stimulus, recording.id)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            arrays = {}
             for name in modalities:
                 if name in recording.signals:
                     signal = recording.signals[name]
+                    place = (
+                        folder / _place_of(subject, recording.session, recording.stimulus, recording.id) / f"{name}.mat"
+                    )
                     _note_signal(found["signals"], name, signal, place)
-                    arrays[name] = np.ascontiguousarray(signal.data.T)
-            savemat(place, arrays, do_compression=True)
+                    place.parent.mkdir(parents=True, exist_ok=True)
+                    savemat(place, {name: np.ascontiguousarray(signal.data.T)}, do_compression=True)
             found["table"].append(_recording_row(recording))
             if subject in training and (label := labels.get(recording.id)) is not None:
                 found["label"] = label
@@ -156,8 +169,8 @@ def file_name(name: str) -> str:
 
 
 def _place_of(subject: str, session: str, stimulus: str, recording: str) -> str:
-    """Return the path of a recording's signals in the package, which names what `dataset.yaml` reads from it."""
-    return "signals/" + "/".join(map(file_name, (subject, session, stimulus, recording))) + ".mat"
+    """Return the folder of a recording's signals in the package, which names what `dataset.yaml` reads from it."""
+    return "signals/" + "/".join(map(file_name, (subject, session, stimulus, recording)))
 
 
 def _note_signal(known: dict[str, Any], name: str, signal: Any, place: Path) -> None:
@@ -191,6 +204,9 @@ def _label_rows(recording: Recording, label: Label) -> Iterator[dict[str, Any]]:
             yield {**about, **({} if time is None else {"time_s": f"{time:.9g}"}), "label": text}
 
 
+_GROUPS = {"table": "folds.csv", "id": "subject", "group": "group"}
+
+
 def _describe_dataset(study: Study, form: Form, found: Mapping[str, Any]) -> str:
     """Return the text of dataset.yaml, by which embench reads the package as own recordings."""
     target, label = study.target, found["label"]
@@ -211,13 +227,14 @@ def _describe_dataset(study: Study, form: Form, found: Mapping[str, Any]) -> str
         "longest_s": study.card.longest_s,
         "fixed_order": study.card.fixed_order,
         "labels_public": "no",
+        **({"participants": dict(_GROUPS)} if any(own != group for own, group in study.groups.items()) else {}),
         "recordings": [
             {
-                "files": "signals/{participant}/{session}/{stimulus}/{recording}.mat",
                 **start,
                 "signals": {
                     name: {
                         "channels": {channel: k for k, channel in enumerate(each["channels"], 1)},
+                        "file": f"signals/{{participant}}/{{session}}/{{stimulus}}/{{recording}}/{name}.mat",
                         "array": name,
                         "rate": each["rate"],
                         "unit": each["unit"],
@@ -265,8 +282,7 @@ def _describe_challenge(study: Study, form: Form, facts: Mapping[str, Any]) -> s
             "label": target.label,
         },
         "protocol": study.protocol.name,
-        "modalities": list(facts["modalities"]),
-        **{key: value for key, value in facts.items() if key != "modalities"},
+        **facts,
     }  # fmt: skip
     return yaml.safe_dump(content, sort_keys=False, width=118, allow_unicode=True)
 

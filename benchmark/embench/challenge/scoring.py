@@ -97,7 +97,9 @@ def explain_undefined(study: Study, split: Mapping[str, Part], part: Part) -> st
     rows = model_rows([fold], cohort)
     scores = compute_scores(rows, labels, protocol=study.protocol, **study_facts(cohort))
     found = primary_score(scores)[1]
-    return "" if found.is_defined else describe_undefined(found.undefined or Reason.make("no_label"), len(cohort.subjects))
+    return (
+        "" if found.is_defined else describe_undefined(found.undefined or Reason.make("no_label"), len(cohort.subjects))
+    )
 
 
 def read_reference(folder: Path) -> Reference:

@@ -6,6 +6,8 @@
 # in the same way.
 
 # %%
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import yaml
@@ -16,8 +18,7 @@ from sklearn.preprocessing import StandardScaler
 
 with open("challenge.yaml") as file:
     challenge = yaml.safe_load(file)
-with open("dataset.yaml") as file:
-    signals = yaml.safe_load(file)["recordings"][0]["signals"]
+signals = challenge["signals"]
 texts = dict.fromkeys(("subject", "group", "recording", "stimulus", "unit"), str)
 units = pd.read_csv("units.csv", dtype=texts, keep_default_na=False, na_values={"label": ""})
 columns = challenge["target"]["columns"]
@@ -25,7 +26,7 @@ columns = challenge["target"]["columns"]
 # %% [markdown]
 # ## Features
 #
-# A file holds the signals of one recording, with one array (samples, channels) for each modality. NaN marks lost
+# Each recording has a folder, with a file for each recorded modality: an array (samples, channels). NaN marks lost
 # samples. Features are standardised within each subject, which needs no label.
 
 
@@ -38,8 +39,9 @@ def compute_features(part):
 
 
 rows = {}
-for file, own in units.groupby("file"):
-    arrays = loadmat(file)
+for folder, own in units.groupby("folder"):
+    files = {modality: Path(folder, f"{modality}.mat") for modality in signals}
+    arrays = {modality: loadmat(file)[modality] for modality, file in files.items() if file.exists()}
     for _, unit in own.iterrows():
         values = []
         for modality, about in signals.items():
