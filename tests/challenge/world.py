@@ -24,7 +24,8 @@ OPEN = dt.datetime(2027, 2, 1, tzinfo=dt.UTC)
 DEADLINE = dt.datetime(2027, 3, 1, tzinfo=dt.UTC)
 CLOSED = dt.datetime(2027, 3, 2, tzinfo=dt.UTC)
 VALUE = "5200000:8f3a"
-SUBJECTS, CLIPS, FINAL, FEEDBACK = 40, 8, 14, 6
+SUBJECTS, CLIPS, FINAL, FEEDBACK = 50, 6, 14, 6
+LADDER = {"feedback": "ladder", "final_subjects": 13, "feedback_subjects": 12}
 ANSWERS = {
     "name": "calm2027", "title": "Arousal from skin conductance", "contact": "host@example.org",
     "deadline": f"{DEADLINE:%Y-%m-%dT%H:%MZ}", "final_subjects": FINAL, "feedback_subjects": FEEDBACK,

@@ -136,7 +136,7 @@ def _commit(
             hint="for a trial whose results mean nothing: --demonstration",
         )
     sizes = Sizes(feedback=form.feedback_subjects, final=form.final_subjects)
-    _check_estimable(study, sizes)
+    _check_estimable(study, sizes, ("final", "feedback") if form.feedback == "ladder" else ("final",))
     drawn = draw_secrets()
     commitment = make_commitment(
         drawn, form.name, study.groups, sizes, study.labels().lines(), form.public_value,
@@ -156,17 +156,18 @@ def _commit(
 _TRIALS = 5
 
 
-def _check_estimable(study: Study, sizes: Sizes) -> None:
-    """Raise UsageError if the hidden groups are too small for scores, judged by a few splits that will not be used:
+def _check_estimable(study: Study, sizes: Sizes, scored: Sequence[Part]) -> None:
+    """Raise UsageError if the hidden groups that are scored are too small for scores, judged by a few splits that will not be used:
     once the real split is known, nobody may change it."""
     for k in range(_TRIALS):
         split = split_subjects(f"trial {k}", "", study.groups, sizes)
-        if why := explain_undefined(study, split, "final"):
-            raise UsageError(
-                f"a final group of {sizes.final} subjects may have no score: {why}",
-                where="final_subjects",
-                expected="a larger final group, or more subjects or labels in the study",
-            )
+        for part in scored:
+            if why := explain_undefined(study, split, part):
+                raise UsageError(
+                    f"a {part} group of {len(list_part(split, part))} subjects may have no score: {why}",
+                    where=f"{part}_subjects",
+                    expected="a larger group, or more subjects or labels in the study",
+                )
 
 
 def _pack(
