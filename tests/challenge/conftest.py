@@ -37,7 +37,14 @@ def _closed(_packed: Path, study: Path, tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture
 def host(_packed: Path, study: Path, tmp_path: Path) -> Host:
-    """A host whose package is published, before any submission."""
+    """A host whose package is published, before any submission. The signals, hundreds of files, are not copied."""
+    shutil.copytree(_packed, tmp_path / "c", ignore=shutil.ignore_patterns("signals"))
+    return Host(study, tmp_path / "c")
+
+
+@pytest.fixture
+def whole_host(_packed: Path, study: Path, tmp_path: Path) -> Host:
+    """As `host`, with the signals."""
     shutil.copytree(_packed, tmp_path / "c")
     return Host(study, tmp_path / "c")
 
@@ -45,5 +52,5 @@ def host(_packed: Path, study: Path, tmp_path: Path) -> Host:
 @pytest.fixture
 def closed(_closed: Path, study: Path, tmp_path: Path) -> Host:
     """A host who has closed the challenge."""
-    shutil.copytree(_closed, tmp_path / "c")
+    shutil.copytree(_closed, tmp_path / "c", ignore=shutil.ignore_patterns("signals"))
     return Host(study, tmp_path / "c")

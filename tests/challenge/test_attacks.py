@@ -22,7 +22,9 @@ from .world import BEFORE, CLOSED, KNOWN, LADDER, OPEN, VALUE, Host, fill_form, 
 FIXED = Secrets(salt="5a" * 32, nonce="6b" * 32)
 
 
-def twin(study: Path, root: Path, parts: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, **answers: object) -> list[Host]:
+def twin(
+    study: Path, root: Path, parts: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, **answers: object
+) -> list[Host]:
     """Two challenges with the same salt and nonce: of the study, and of one in which the labels of people in these
     hidden parts are turned round."""
     monkeypatch.setattr(hosting, "draw_secrets", lambda: FIXED)
@@ -98,7 +100,8 @@ def test_scored_answers_do_not_depend_on_labels_of_the_final_group(study, tmp_pa
     assert "feedback 0." in str(one)
 
 
-def test_public_files_hold_no_secret_and_no_hidden_label(host):
+def test_public_files_hold_no_secret_and_no_hidden_label(whole_host):
+    host = whole_host
     host.register(("alpha", "a", "no"))
     host.submit("alpha", "one")
     host.score()
@@ -119,7 +122,8 @@ def test_public_files_hold_no_secret_and_no_hidden_label(host):
     assert {row["part"] for row in csv.DictReader((host.place.public / "folds.csv").open())} == {"training", "hidden"}
 
 
-def test_the_package_holds_nothing_of_the_machine_or_of_the_participants(host, study):
+def test_the_package_holds_nothing_of_the_machine_or_of_the_participants(whole_host, study):
+    host = whole_host
     for path, content in public_bytes(host.place.public).items():
         assert str(study.parent).encode() not in content, path
         assert str(host.root).encode() not in content, path

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from embench.challenge.closing import Results, close
+from embench.challenge.closing import close
 from embench.challenge.hosting import Begun, Layout, begin
 from embench.challenge.inbox import Entry, Inbox
+from embench.challenge.results import Results
 from embench.challenge.scoring import read_reference
 from embench.challenge.study import StudyRef
 from embench.challenge.submissions import Expected, read_expected
@@ -165,5 +166,3 @@ class Host:
 def public_bytes(*folders: Path) -> dict[str, bytes]:
     """Path -> content of each file in the folders that others get."""
     return {str(path): path.read_bytes() for folder in folders for path in folder.rglob("*") if path.is_file()}
-
-

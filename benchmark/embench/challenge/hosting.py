@@ -157,8 +157,8 @@ _TRIALS = 5
 
 
 def _check_estimable(study: Study, sizes: Sizes, scored: Sequence[Part]) -> None:
-    """Raise UsageError if the hidden groups that are scored are too small for scores, judged by a few splits that will not be used:
-    once the real split is known, nobody may change it."""
+    """Raise UsageError if the hidden groups that are scored are too small for scores. A few splits that will not be
+    used decide, since nobody may change the real split once it is known."""
     for k in range(_TRIALS):
         split = split_subjects(f"trial {k}", "", study.groups, sizes)
         for part in scored:

@@ -83,7 +83,7 @@ def read_teams(path: Path) -> dict[str, Team]:
             raise UsageError(
                 "the line does not register a team",
                 where=where,
-                expected=f"{','.join(TEAM_COLUMNS)}: a name of letters, digits, - and _; persons divided by `;`; yes or no",
+                expected=f"{','.join(TEAM_COLUMNS)}: letters, digits, - and _; persons divided by `;`; yes or no",
             )
         members = tuple(name.strip().lower() for name in (row["members"] or "").split(";") if name.strip())
         if (row["affiliated"] or "").strip().lower() not in ("yes", "no") or not members:

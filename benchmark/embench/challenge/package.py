@@ -59,7 +59,7 @@ def write_package(
         about = {**facts, "signals": channels["signals"]}
         write_text(folder / CHALLENGE_FILE, _describe_challenge(study, form, about))
         for name in ("RULES.md", METHOD_FILE, STARTER):
-            text = (TEMPLATES / name).read_text("utf-8")
+            text = (TEMPLATES / (f"{name}.txt" if name == STARTER else name)).read_text("utf-8")
             write_text(folder / name, text.replace("{{limit}}", str(form.submissions_per_team)))
         write_text(folder / "starter.ipynb", make_notebook(folder / STARTER))
     _run_starter(folder)
@@ -127,8 +127,8 @@ def _write_recordings(
     folder: Path, study: Study, split: Mapping[str, Part], training: set[str], modalities: Sequence[str],
     progress: ProgressCallback | None,
 ) -> dict[str, Any]:  # fmt: skip
-    """Write a MATLAB file for each recording and modality, and the table of training labels. Return what dataset.yaml needs:
-    modality -> channels, rates and unit, and the kind of the label."""
+    """Write a MATLAB file for each recording and modality, and the table of training labels. Return what dataset.yaml
+    needs: modality -> channels, rates and unit, and the kind of the label."""
     from scipy.io import savemat
 
     labels = study.store.labels()[study.target.label]
@@ -306,7 +306,7 @@ def read_challenge(package: Path) -> dict[str, Any]:
 
 def make_notebook(script: Path) -> str:
     """Return the notebook of a script whose cells begin with `# %%`, or `# %% [markdown]` for text."""
-    cells = []
+    cells: list[dict[str, Any]] = []
     for part in re.split(r"^# %%", script.read_text("utf-8"), flags=re.MULTILINE)[1:]:
         head, _, body = part.partition("\n")
         text = head.strip() == "[markdown]"

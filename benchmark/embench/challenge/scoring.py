@@ -107,7 +107,9 @@ def read_reference(folder: Path) -> Reference:
     try:
         facts = parse_json(read_text(folder / "facts.json"))
         row = facts["target"]
-        rule = {key: tuple(value) if isinstance(value, list) else value for key, value in row["rule"].items()}
+        rule: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in row["rule"].items()
+        }
         step = row["step"] or None
         target = Target(row["name"], row["kind"], LabelRule(**rule), row["label"], row["n"], step=step)
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -17,8 +17,8 @@ from embench.planning.request import Request
 from embench.screen import Steps
 
 if TYPE_CHECKING:
-    from embench.challenge.closing import Results
     from embench.challenge.hosting import Layout
+    from embench.challenge.results import Results
 
 challenge_app = typer.Typer(help="Host a challenge with hidden labels, or take part in one: files only, no server.")
 
@@ -100,8 +100,9 @@ def check(
 @challenge_app.command()
 def score(inbox: _Inbox, challenge: _Folder = Path(), as_json: Json = False) -> None:
     """Read new submissions, accept or refuse each, and write the answers. After the end, score them without a rank."""
-    from embench.challenge.closing import RESULTS_FILE, score_after
+    from embench.challenge.after import score_after
     from embench.challenge.inbox import Inbox
+    from embench.challenge.results import RESULTS_FILE
 
     place = _find(challenge)
     if (place.results / RESULTS_FILE).exists():
@@ -126,8 +127,8 @@ def close(
     as_json: Json = False,
 ) -> None:
     """Score the final group, once; rank the teams; open the commitment; write the results."""
+    from embench.challenge.after import confirm_rerun
     from embench.challenge.closing import close as close_challenge
-    from embench.challenge.closing import confirm_rerun
 
     place = _find(challenge)
     if rerun is not None:
@@ -150,7 +151,7 @@ def verify(
     results: Annotated[Path, Argument(metavar="RESULTS", help="Folder of results that a host published.")],
 ) -> None:
     """Check published results: commitment, split and labels; and compute the scores again."""
-    from embench.challenge.closing import verify as verify_results
+    from embench.challenge.after import verify as verify_results
 
     for line in verify_results(results):
         console.wrapped(f"checked: {line}" if not line.startswith(("compare", "labels are")) else line)
@@ -171,7 +172,7 @@ def bundle(
 
 def _print_results(found: Results) -> None:
     """Print the leaderboard and what it can say."""
-    from embench.challenge.closing import list_board
+    from embench.challenge.results import list_board
 
     show_table(list_board(found))
     for line in found.sentences:
