@@ -20,7 +20,7 @@ from embench.challenge.optimism import TEAMS, best_of
 HIDDEN, WAYS, ANSWERS = (30, 100, 1000), ("independent", "search", "vote"), ("score", "ladder")
 CHALLENGES, SUBMISSIONS = 1000, 200
 UNITS, FEATURES, TRAINING, SHIFT, SPREAD = 5, 10, 20, 0.6, 0.5
-"""Units of each class of a subject, features, training subjects, common shift of the first feature, SD over subjects."""
+"""Units of each class of a subject, features, training subjects, shift of the first feature, SD over subjects."""
 CHANGE = 0.5
 """Length of a random change, as a proportion of that of the weights."""
 OUT = Path(__file__).parent / "results.csv"

@@ -1,4 +1,4 @@
-"""Nothing public reveals hidden labels: package, feedback and results are searched, and made again with other labels."""
+"""Nothing public reveals hidden labels: public files are searched, and made again with other hidden labels."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def test_the_holders_folder_is_private(host):
 
 
 @pytest.mark.slow
-def test_two_hundred_answers_of_the_ladder_reveal_few_labels(study, tmp_path, monkeypatch):
+def test_two_hundred_answers_of_the_ladder_reveal_few_labels(study, tmp_path):
     """The attack of Blum and Hardt (2015): random labelings, and a vote of those that were told to be better."""
     host = Host(study, tmp_path / "c").pack(**LADDER, submissions_per_team=200)
     host.register(("thief", "t", "no"))

@@ -124,9 +124,9 @@ def test_a_public_value_that_is_known_already_is_refused_except_for_demonstratio
     assert make_commitment(*arguments, demonstration=True, now=KNOWN).demonstration
 
 
-def test_more_hidden_than_training_subjects_are_refused():
+def test_a_split_that_leaves_few_training_subjects_is_refused():
     with pytest.raises(UsageError, match="would be hidden"):
-        split_subjects("s", "v", GROUPS, Sizes(feedback=8, final=8))
+        split_subjects("s", "v", GROUPS, Sizes(feedback=11, final=12))
 
 
 def test_hashes_of_different_values_differ():

@@ -98,13 +98,13 @@ def split_subjects(salt: str, public_value: str, groups: Mapping[str, str], size
         groups: subject -> name of its group.
 
     Raises:
-        UsageError: fewer than half of the subjects would remain for training, or the final group would be empty.
+        UsageError: fewer than a quarter of the subjects would remain for training, or the final group would be empty.
     """
-    if 2 * (sizes.final + sizes.feedback) > len(groups):
+    if 4 * (sizes.final + sizes.feedback) > 3 * len(groups):
         raise UsageError(
             f"{sizes.final} + {sizes.feedback} of {len(groups)} subjects would be hidden",
             where="final_subjects, feedback_subjects",
-            expected="at most half of the subjects, so that methods can be trained",
+            expected="at most three quarters of the subjects, so that methods can be trained",
         )
     seed = hash_parts("split", salt, public_value)
     members = Counter(groups.values())

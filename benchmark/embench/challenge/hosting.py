@@ -148,7 +148,7 @@ def _commit(
         if not (place.holder / TEAMS_FILE).exists():
             write_text(place.holder / TEAMS_FILE, format_csv([], TEAM_COLUMNS))
         write_text(place.root / COMMITMENT_FILE, commitment.model_dump_json(indent=1) + "\n")
-    lines = [describe_resolution(study, form.final_subjects)]
+    lines = [describe_resolution(form.final_subjects)]
     lines += [f"demonstration: {reason}" for reason in reasons]
     return Begun("committed", [*lines, _say_waiting(place.root, commitment)])
 
@@ -242,7 +242,7 @@ def _describe_numbers(
     facts: dict[str, Any] = {
         "subjects": {"hidden": len(hidden), "final": len(final), "all": len(study.groups)},
         "committed": commitment.committed.isoformat(),
-        "resolution": describe_resolution(study, len(final)),
+        "resolution": describe_resolution(len(final)),
     }
     if form.feedback == "ladder":
         facts["feedback_bound"] = describe_bound(len(hidden) - len(final), form.submissions_per_team)

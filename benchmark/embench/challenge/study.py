@@ -184,7 +184,7 @@ def describe_admission(study: Study, *, ever_public: bool, progress: ProgressCal
     return reasons
 
 
-def describe_resolution(study: Study, subjects: int) -> str:
+def describe_resolution(subjects: int) -> str:
     """Return a sentence on the difference by which two teams have to differ to be told apart on hidden subjects."""
     found = describe_difference(subjects, published_spread("features"), "AUROC")
     low, high = found["smallest_difference_range"]
