@@ -64,40 +64,44 @@ def play(rng: np.random.Generator, hidden: int, way: str, answer: str) -> tuple[
     feedback, final = draw_subjects(rng, hidden // 2), draw_subjects(rng, hidden - hidden // 2)
     step, best = choose_step(hidden // 2), None
 
-    def tell(weights: np.ndarray) -> float:
+    def tell(weights: np.ndarray) -> list[float]:
+        """Answers to submissions (submissions, F), in their order."""
         nonlocal best
-        value = float(score(feedback, weights[None]).mean())
-        best = value if answer == "score" else release(value, best, step)
-        return best
+        told = []
+        for value in score(feedback, weights).mean(1).tolist():
+            best = value if answer == "score" else release(value, best, step)
+            told.append(best)
+        return told
 
     picked = PICKS[way](rng, first_weights(rng), tell)
     truth = float(expected(picked))
     return tuple(float(score(group, picked[None]).mean()) - truth for group in (final, feedback))
 
 
-def pick_independent(rng: np.random.Generator, first: np.ndarray, tell: Callable[[np.ndarray], float]) -> np.ndarray:
+Tell = Callable[[np.ndarray], list[float]]
+
+
+def pick_independent(rng: np.random.Generator, first: np.ndarray, tell: Tell) -> np.ndarray:
     tried = np.vstack([first, change(rng, first, SUBMISSIONS - 1)])
-    return tried[int(np.argmax([tell(weights) for weights in tried]))]
+    return tried[int(np.argmax(tell(tried)))]
 
 
-def pick_by_search(rng: np.random.Generator, first: np.ndarray, tell: Callable[[np.ndarray], float]) -> np.ndarray:
-    picked, best = first, tell(first)
+def pick_by_search(rng: np.random.Generator, first: np.ndarray, tell: Tell) -> np.ndarray:
+    picked, (best,) = first, tell(first[None])
     for _ in range(SUBMISSIONS - 1):
-        (other,) = change(rng, picked, 1)
-        if (value := tell(other)) > best:
-            picked, best = other, value
+        other = change(rng, picked, 1)
+        (value,) = tell(other)
+        if value > best:
+            (picked,), best = other, value
     return picked
 
 
-def pick_by_vote(rng: np.random.Generator, first: np.ndarray, tell: Callable[[np.ndarray], float]) -> np.ndarray:
-    base, tried = tell(first), change(rng, first, SUBMISSIONS - 2)
-    before, signs = base, []
-    for weights in tried:
-        value = tell(weights)
-        signs.append(1.0 if value > before else -1.0)
-        before = max(base, value) if value != base else base
-    picked = first + (np.array(signs)[:, None] * (tried - first)).mean(0) * np.sqrt(len(tried))
-    tell(picked)
+def pick_by_vote(rng: np.random.Generator, first: np.ndarray, tell: Tell) -> np.ndarray:
+    tried = change(rng, first, SUBMISSIONS - 2)
+    told = np.array(tell(np.vstack([first, tried])))
+    signs = np.where(told[1:] > told[0], 1.0, -1.0)
+    picked = first + (signs[:, None] * (tried - first)).mean(0) * np.sqrt(len(tried))
+    tell(picked[None])
     return picked
 
 
