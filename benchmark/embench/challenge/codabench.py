@@ -141,8 +141,8 @@ def _overview(form: Form, challenge: Mapping[str, Any]) -> str:
     hidden = challenge["subjects"]["hidden"]
     return (
         f"# {form.title}\n\nPredict `{challenge['target']['name']}` of {hidden} hidden subjects. Submit a zip file "
-        f"with `predictions.csv` and `{METHOD_FILE}`, as the public package describes them. The host ranks "
-        f"teams on the final group, with intervals, and shared where nothing tells teams apart.\n\nContact: {form.contact}\n"
+        f"with `predictions.csv` and `{METHOD_FILE}`, as the public package describes them. The host ranks teams on "
+        f"the final group, with intervals, and shared where nothing tells teams apart.\n\nContact: {form.contact}\n"
     )
 
 
