@@ -199,8 +199,7 @@ def test_labels_that_were_public_are_refused_or_marked(study, tmp_path):
         fill_form(host.place.holder / "form.yaml", **change)
         with pytest.raises(Exception, match="these labels cannot be hidden"):
             host.begin(BEFORE)
-        assert host.begin(BEFORE, demonstration=True).stage == "committed"
-        host.begin(KNOWN, VALUE)
+        host = Host(data, tmp_path / f"d{k}", demonstration=True).pack(**change)
         assert "demonstration: true" in (host.place.public / "challenge.yaml").read_text()
 
 

@@ -43,8 +43,9 @@ def test_a_host_and_a_participant_reach_the_end_without_torch(tmp_path):
     new += ["--out", "calm", "--demonstration"]
     assert "fill in" in run(*new)
     fill_form(tmp_path / "calm" / "holder" / "form.yaml")
-    assert "two teams can be told apart" in run(*new)
-    assert "20 hidden" in run(*new, "--public-value", "8f3a")
+    again = ["challenge", "new", "--out", "calm"]
+    assert "two teams can be told apart" in run(*again)
+    assert "20 hidden" in run(*again, "--public-value", "8f3a")
     package = tmp_path / "calm" / "public"
     mine = tmp_path / "mine"
     mine.mkdir()

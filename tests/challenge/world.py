@@ -97,14 +97,15 @@ def fill_form(path: Path, **other: object) -> None:
 class Host:
     """A host with a challenge in `root`, and the inbox beside it."""
 
-    def __init__(self, study: Path, root: Path, target: str = "high") -> None:
+    def __init__(self, study: Path, root: Path, *, demonstration: bool = False) -> None:
         self.root, self.place, self.inbox = root, Layout(root), root.parent / "inbox"
         self.ref = StudyRef(
-            dataset=str(study), data_root=None, target=target, protocol="subject-independent-v4", modalities=()
-        )
+            dataset=str(study), data_root=None, target="high", protocol="subject-independent-v4", modalities=(),
+            demonstration=demonstration,
+        )  # fmt: skip
 
-    def begin(self, now: dt.datetime, value: str | None = None, *, demonstration: bool = False) -> Begun:
-        return begin(self.root, self.ref, public_value=value, now=now, demonstration=demonstration)
+    def begin(self, now: dt.datetime, value: str | None = None) -> Begun:
+        return begin(self.root, self.ref, public_value=value, now=now)
 
     def pack(self, **answers: object) -> Host:
         """Do all steps from the form to the package."""

@@ -82,35 +82,47 @@ class Begun(NamedTuple):
 
 def begin(
     root: Path,
-    ref: StudyRef,
+    ref: StudyRef | None,
     *,
     public_value: str | None = None,
-    demonstration: bool = False,
     now: dt.datetime,
     progress: ProgressCallback | None = None,
 ) -> Begun:
     """Do the next step of a new challenge in the folder `root`: write the form, publish the commitment, or, with the
     public value, split the subjects and write the package.
 
+    Args:
+        ref: the study, needed for the first step; later ones remember it.
+
     Raises:
-        UsageError: the form is incomplete, labels cannot be hidden, or a step comes too early. DataError: see
-            `open_study`.
+        UsageError: no study or another one is named, the form is incomplete, labels cannot be hidden, or a step comes
+            too early. DataError: see `open_study`.
     """
     place = Layout(root)
-    form_path = place.holder / FORM_FILE
+    form_path, study_path = place.holder / FORM_FILE, place.holder / STUDY_FILE
     if not form_path.exists():
+        if ref is None:
+            raise UsageError("no study is named", where=str(root), expected="STUDY, a folder or the name of a dataset")
         write_form(form_path)
-        return Begun("form", [f"fill in {form_path}, then run the same command again"])
+        write_secret(study_path, ref)
+        return Begun("form", [f"fill in {form_path}, then repeat the command; STUDY may now be left out"])
     if (place.public / CHALLENGE_FILE).exists():
         raise UsageError("this challenge has its package already", where=str(place.public), expected="a new --out")
+    known = read_document(study_path, StudyRef, "the holder's note on the study")
+    if ref is not None and ref != known:
+        raise UsageError(
+            "the challenge in this folder began with another study or other options",
+            where=str(study_path),
+            expected=f"{known.dataset}, as at the first call, or no STUDY",
+            hint="to change them before the commitment, delete the folder and begin again",
+        )
     form = read_form(form_path)
     if not (root / COMMITMENT_FILE).exists():
-        return _commit(place, form, ref, now, progress, demonstration=demonstration)
+        return _commit(place, form, known, now, progress)
     if public_value is None:
         commitment = read_document(root / COMMITMENT_FILE, Commitment, "the commitment")
         return Begun("waiting", [_say_waiting(root, commitment)])
-    committed = read_document(place.holder / STUDY_FILE, StudyRef, "the holder's note on the study")
-    return _pack(place, form, committed, public_value.strip(), now, progress)
+    return _pack(place, form, known, public_value.strip(), now, progress)
 
 
 def _say_waiting(root: Path, commitment: Commitment) -> str:
@@ -121,29 +133,25 @@ def _say_waiting(root: Path, commitment: Commitment) -> str:
     )
 
 
-def _commit(
-    place: Layout, form: Form, ref: StudyRef, now: dt.datetime, progress: ProgressCallback | None, *,
-    demonstration: bool,
-) -> Begun:  # fmt: skip
+def _commit(place: Layout, form: Form, ref: StudyRef, now: dt.datetime, progress: ProgressCallback | None) -> Begun:
     """Check that the study's labels can be hidden, draw the secrets and write the commitment."""
     study = open_study(ref, progress)
     reasons = describe_admission(study, ever_public=form.labels_ever_public, progress=progress)
-    if reasons and not demonstration:
+    if reasons and not ref.demonstration:
         raise UsageError(
             "these labels cannot be hidden: " + "; ".join(reasons),
             where=ref.dataset,
             expected="labels that nobody outside has, and that confound-only models do not predict above 0.80",
-            hint="for a trial whose results mean nothing: --demonstration",
+            hint="for a trial whose results mean nothing, begin in a new folder with --demonstration",
         )
     sizes = Sizes(feedback=form.feedback_subjects, final=form.final_subjects)
     _check_estimable(study, sizes, ("final", "feedback") if form.feedback == "ladder" else ("final",))
     drawn = draw_secrets()
     commitment = make_commitment(
         drawn, form.name, study.groups, sizes, study.labels().lines(), form.public_value,
-        demonstration=demonstration, now=now,
+        demonstration=ref.demonstration, now=now,
     )  # fmt: skip
     write_secret(place.holder / SECRETS_FILE, drawn)
-    write_secret(place.holder / STUDY_FILE, ref)
     with saving("the commitment", place.root):
         if not (place.holder / TEAMS_FILE).exists():
             write_text(place.holder / TEAMS_FILE, format_csv([], TEAM_COLUMNS))

@@ -32,7 +32,7 @@ MOST_BY_CONFOUNDS = 0.8
 
 
 class StudyRef(BaseModel):
-    """Where the holder's study is, and what is predicted."""
+    """Where the holder's study is, and what is predicted. `demonstration`: whether labels may be known to others."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -41,6 +41,7 @@ class StudyRef(BaseModel):
     target: str
     protocol: str
     modalities: tuple[str, ...]
+    demonstration: bool = False
 
 
 @dataclass(frozen=True)

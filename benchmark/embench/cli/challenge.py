@@ -46,10 +46,13 @@ def _find(folder: Path) -> Layout:
 
 @challenge_app.command()
 def new(
-    study: Annotated[
-        str, Argument(metavar="STUDY", autocompletion=complete("dataset"), help="Folder or name of the dataset.")
-    ],
     out: Annotated[Path, Option(metavar="DIR", help="Folder of the challenge.")],
+    study: Annotated[
+        str | None,
+        Argument(
+            metavar="[STUDY]", autocompletion=complete("dataset"), help="Folder or name of the dataset, at first."
+        ),
+    ] = None,
     target: Annotated[str | None, Option(help="Target to predict; default: the only one of the dataset.")] = None,
     modalities: Annotated[str | None, Option(help="Published modalities, comma-separated; default: all.")] = None,
     protocol: ProtocolName = Request.protocol,
@@ -66,12 +69,17 @@ def new(
     from embench.challenge.study import StudyRef
     from embench.data.find import is_folder
 
-    chosen = tuple(name.strip() for name in (modalities or "").split(",") if name.strip())
-    root = None if data_root is None else str(data_root.absolute())  # later commands may run elsewhere
-    place = str(Path(study).expanduser().absolute()) if is_folder(study) else study
-    ref = StudyRef(dataset=place, data_root=root, target=target or "", protocol=protocol, modalities=chosen)
+    ref = None
+    if study is not None:
+        root = None if data_root is None else str(data_root.absolute())  # later commands may run elsewhere
+        place = str(Path(study).expanduser().absolute()) if is_folder(study) else study
+        chosen = tuple(name.strip() for name in (modalities or "").split(",") if name.strip())
+        ref = StudyRef(
+            dataset=place, data_root=root, target=target or "", protocol=protocol, modalities=chosen,
+            demonstration=demonstration,
+        )  # fmt: skip
     with Steps("subjects", "prepared") as steps:
-        done = begin(out, ref, public_value=public_value, demonstration=demonstration, now=_now(), progress=steps)
+        done = begin(out, ref, public_value=public_value, now=_now(), progress=steps)
     for line in done.lines:
         console.wrapped(line)
 

@@ -418,7 +418,7 @@ embench plugin new dataset my_study --out ~/my_study
 embench plugin check embench_my_net
 embench plugin check ./my_net.py:MyNet
 embench challenge new ./study --target arousal --out calm
-embench challenge new ./study --target arousal --out calm --public-value 8f3a5c
+embench challenge new --out calm --public-value 8f3a5c
 embench challenge check mine --package public --out mine.zip
 embench challenge score inbox --challenge calm
 embench challenge close inbox --challenge calm
