@@ -179,7 +179,7 @@ class Inbox:
 
     def _release(self, valid: Sequence[Entry], found: Submission, reference: Reference) -> float | None:
         """Return the value that the Ladder releases: higher is better. None while no score is defined."""
-        metric, score = primary_score(score_rows(reference, found.rows))
+        metric, score = primary_score(score_rows(reference, found.rows, confounds=False))
         best = next((e.feedback for e in reversed(valid) if e.feedback is not None), None)
         if not score.is_defined:
             return best

@@ -122,8 +122,11 @@ def read_reference(folder: Path) -> Reference:
     return Reference(facts, target, labels, rows)
 
 
-def score_rows(reference: Reference, rows: Sequence[SubmittedRow]) -> Scores:
-    """Return the scores of submitted rows on a reference's group, with confound-only models and intervals.
+def score_rows(reference: Reference, rows: Sequence[SubmittedRow], *, confounds: bool = True) -> Scores:
+    """Return the scores of submitted rows on a reference's group, with intervals.
+
+    Args:
+        confounds: whether confound-only models are scored, too.
 
     Raises:
         DataError: a unit of the group has no prediction.
@@ -147,7 +150,7 @@ def score_rows(reference: Reference, rows: Sequence[SubmittedRow]) -> Scores:
         columns["score"] = score
     length = reference.facts["unit_length_s"]
     return compute_scores(
-        Predictions.concatenate([Predictions(columns), others]),
+        Predictions.concatenate([Predictions(columns), *([others] if confounds else [])]),
         reference.labels,
         targets=(target,),
         protocol=protocol,
