@@ -34,7 +34,7 @@ SUBMISSIONS, STRETCH = 200, 12
 """Scored submissions of `climber`; units of 10 s of a stretch that is changed."""
 ANSWERS = {
     "name": "stress_predict_demo", "title": "Stress at the wrist", "contact": "nobody", "deadline": "2090-01-01T00:00Z",
-    "final_subjects": "12", "feedback_subjects": "12", "feedback": "ladder", "submissions_per_team": str(SUBMISSIONS),
+    "final_subjects": "12", "feedback_subjects": "13", "feedback": "ladder", "submissions_per_team": str(SUBMISSIONS),
     "labels_after": "published", "source": "a text in bench/challenge/demonstration.py", "when": "2026-11-01T00:00Z",
     "labels_ever_public": "yes", "approval": "Iqbal et al. 2022, doi 10.3390/s22218135, section 2",
     "consent_third_parties": "yes", "consent_competitions": "yes", "lawful_basis": "public data, MIT licence",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -90,8 +91,8 @@ def call(bundle: Path, phase: str, submission: Path, out: Path) -> subprocess.Co
     """Call the scoring program as Codabench does: in the program's folder, with input/ref, input/res and output."""
     given = out.parent / f"input-{phase}"
     given.mkdir(parents=True)
-    (given / "ref").symlink_to(bundle / f"reference_{phase}")
-    (given / "res").symlink_to(submission)
+    shutil.copytree(bundle / f"reference_{phase}", given / "ref")
+    shutil.copytree(submission, given / "res")
     command = yaml.safe_load((bundle / "scoring_program" / "metadata.yaml").read_text())["command"].split()
     assert command == ["python3", "score.py", "/app/input", "/app/output"]
     code = "import runpy\nsys.argv = sys.argv[1:]\nrunpy.run_path(sys.argv[0], run_name='__main__')"
