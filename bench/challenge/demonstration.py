@@ -124,6 +124,28 @@ def climb(place: Layout, root: Path, base: pd.DataFrame) -> None:
     (root / "climber" / "final.txt").write_text(chosen.name)
 
 
+def climb_without_ladder(place: Layout, root: Path, steps: int = 100) -> tuple[float, float]:
+    """Climb with scores of the feedback group as they are, which embench does not offer. Return the reached feedback
+    score and the final score of the same predictions."""
+    feedback, final = (read_reference(place.reference(part)) for part in ("feedback", "final"))
+    rows = list(check_submission(root / "linear" / "000", place.public).rows)
+    stretches = sorted({(row.recording, int(row.unit.rpartition(":")[2].partition("-")[0]) // 120_000) for row in rows})
+    code = {name: k for k, name in enumerate(stretches)}
+    at = [code[row.recording, int(row.unit.rpartition(":")[2].partition("-")[0]) // 120_000] for row in rows]
+    rng, logit = np.random.default_rng(1), np.array([np.log(p / (1 - p)) for p in (row.scores[0] for row in rows)])
+
+    def score(reference, values):
+        changed = [row._replace(scores=(float(1 / (1 + np.exp(-x))),)) for row, x in zip(rows, values, strict=True)]
+        return primary_score(score_rows(reference, changed, confounds=False))[1].mean
+
+    best = score(feedback, logit)
+    for _ in range(steps):
+        tried = logit + rng.normal(0, 1.0, len(code))[at]
+        if (value := score(feedback, tried)) > best:
+            logit, best = tried, value
+    return best, score(final, logit)
+
+
 def main(data: str, out: Path) -> None:
     root, place = out.parent / "inbox", host(data, out)
     base = pd.read_csv(place.public / "baseline.csv")
@@ -143,6 +165,8 @@ def main(data: str, out: Path) -> None:
     sys.stdout.write((place.results / "report.md").read_text())
     for line in verify(place.results):
         sys.stdout.write(f"checked: {line}\n")
+    reached = climb_without_ladder(place, root)
+    sys.stdout.write("climber with scores as they are: feedback {:.3f}, final {:.3f}\n".format(*reached))
 
 
 if __name__ == "__main__":
