@@ -75,7 +75,7 @@ def test_a_participant_is_told_what_to_do(host, tmp_path, capsys):
     assert main(["challenge", "check", str(folder), "--package", str(folder)]) == 3
     assert "not the public package of a challenge" in capsys.readouterr().err
     assert main(["challenge", "score", str(folder), "--challenge", str(folder)]) == 2
-    assert "holds no challenge" in capsys.readouterr().err
+    assert "contains no challenge" in capsys.readouterr().err
 
 
 def unpack(host: Host, folder: Path) -> Path:

@@ -71,7 +71,7 @@ def verify(folder: Path) -> list[str]:
         CheckFailed: something does not fit. DataError: a file is missing or damaged.
     """
     found = read_document(folder / RESULTS_FILE, Results, "the results")
-    opening = read_document(folder / OPENING_FILE, Opening, "the opening")
+    opening = read_document(folder / OPENING_FILE, Opening, "the opened commitment")
     commitment = read_document(folder / COMMITMENT_FILE, Commitment, "the commitment")
     challenge = read_challenge(folder)
     if str(challenge["public_value"]["value"]) != opening.public_value:

@@ -83,11 +83,11 @@ def read_teams(path: Path) -> dict[str, Team]:
             raise UsageError(
                 "the line does not register a team",
                 where=where,
-                expected=f"{','.join(TEAM_COLUMNS)}: letters, digits, - and _; persons divided by `;`; yes or no",
+                expected=f"{','.join(TEAM_COLUMNS)}: letters, digits, - and _; members divided by `;`; yes or no",
             )
         members = tuple(name.strip().lower() for name in (row["members"] or "").split(";") if name.strip())
         if (row["affiliated"] or "").strip().lower() not in ("yes", "no") or not members:
-            raise UsageError("members or `affiliated` are missing", where=where, expected="persons; yes or no")
+            raise UsageError("members or `affiliated` are missing", where=where, expected="members; yes or no")
         for person in members:
             if (other := team_of.setdefault(person, row["team"])) != row["team"]:
                 raise UsageError(

@@ -38,7 +38,7 @@ def _find(folder: Path) -> Layout:
     place = Layout(folder)
     if not (place.public / CHALLENGE_FILE).is_file() or not place.holder.is_dir():
         raise UsageError(
-            "this folder holds no challenge with a package", where=f"--challenge {folder}",
+            "this folder contains no challenge with a package", where=f"--challenge {folder}",
             expected="the folder of `embench challenge new`, after its last step",
         )  # fmt: skip
     return place
@@ -175,7 +175,7 @@ def bundle(
     from embench.challenge.codabench import write_bundle
 
     write_bundle(_find(challenge), out, image)
-    console.wrapped(f"{out}: holds the hidden labels; upload it to Codabench, and show it to nobody else")
+    console.wrapped(f"{out}: contains the hidden labels; upload it to Codabench, and show it to nobody else")
 
 
 def _print_results(found: Results) -> None:
