@@ -13,28 +13,21 @@ import numpy as np
 import pytest
 from scipy.io import loadmat
 
-from embench.challenge import hosting
 from embench.challenge.commitment import Secrets
 from embench.challenge.scoring import read_reference
 
-from .world import BEFORE, CLOSED, KNOWN, LADDER, OPEN, VALUE, Host, fill_form, public_bytes, write_study
-
-FIXED = Secrets(salt="5a" * 32, nonce="6b" * 32)
+from .world import BEFORE, CLOSED, FIXED, KNOWN, LADDER, OPEN, VALUE, Host, fill_form, public_bytes, write_study
 
 
-def twin(
-    study: Path, root: Path, parts: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, **answers: object
-) -> list[Host]:
+def twin(study: Path, root: Path, parts: tuple[str, ...], **answers: object) -> list[Host]:
     """Two challenges with the same salt and nonce: of the study, and of one in which the labels of people in these
     hidden parts are turned round."""
-    monkeypatch.setattr(hosting, "draw_secrets", lambda: FIXED)
     one = Host(study, root / "one" / "c").pack(**answers)
     split = {row["subject"]: row["part"] for row in csv.DictReader((one.place.holder / "split.csv").open())}
     names = {p: name for name, p in _names(study).items()}
     flipped = frozenset(names[who] for who, part in split.items() if part in parts)
     assert flipped
     changed = write_study(root / "changed" / study.name, flip=flipped)
-    shutil.copytree(study / ".embench", changed / ".embench")
     other = Host(changed, root / "other" / "c").pack(**answers)
     assert one.labels() != other.labels()
     assert one.labels().keys() >= {unit for unit, y in other.labels().items() if one.labels().get(unit) != y}
@@ -63,8 +56,8 @@ def comparable(folder: Path) -> dict[str, object]:
 
 
 @pytest.mark.slow
-def test_the_package_is_the_same_whatever_the_hidden_labels_are(study, tmp_path, monkeypatch):
-    one, other = twin(study, tmp_path, ("final", "feedback"), monkeypatch)
+def test_the_package_is_the_same_whatever_the_hidden_labels_are(study, tmp_path):
+    one, other = twin(study, tmp_path, ("final", "feedback"))
     first, second = comparable(one.place.public), comparable(other.place.public)
     assert first.keys() == second.keys()
     assert [name for name in first if first[name] != second[name]] == []
@@ -74,8 +67,8 @@ def test_the_package_is_the_same_whatever_the_hidden_labels_are(study, tmp_path,
 
 
 @pytest.mark.slow
-def test_answers_without_scores_are_the_same_whatever_the_hidden_labels_are(study, tmp_path, monkeypatch):
-    hosts = twin(study, tmp_path, ("final", "feedback"), monkeypatch)
+def test_answers_without_scores_are_the_same_whatever_the_hidden_labels_are(study, tmp_path):
+    hosts = twin(study, tmp_path, ("final", "feedback"))
     text = hosts[0].predictions(2.0)
     for host in hosts:
         host.register(("alpha", "a", "no"))
@@ -86,9 +79,9 @@ def test_answers_without_scores_are_the_same_whatever_the_hidden_labels_are(stud
 
 
 @pytest.mark.slow
-def test_scored_answers_do_not_depend_on_labels_of_the_final_group(study, tmp_path, monkeypatch):
+def test_scored_answers_do_not_depend_on_labels_of_the_final_group(study, tmp_path):
     answers = {**LADDER, "submissions_per_team": 20}
-    hosts = twin(study, tmp_path, ("final",), monkeypatch, **answers)
+    hosts = twin(study, tmp_path, ("final",), **answers)
     texts = [hosts[0].predictions(skill, seed=seed) for seed, skill in enumerate(np.linspace(0, 3, 6))]
     for host in hosts:
         host.register(("alpha", "a", "no"))
@@ -229,6 +222,7 @@ def test_a_later_form_cannot_change_the_sizes_or_the_salt(study, tmp_path):
     with pytest.raises(Exception, match="changed since the commitment: subjects or sizes"):
         host.begin(KNOWN, VALUE)
     fill_form(host.place.holder / "form.yaml")
-    (host.place.holder / "secrets.json").write_text(FIXED.model_dump_json())
+    changed = FIXED.model_copy(update={"salt": "00" * 32})
+    (host.place.holder / "secrets.json").write_text(changed.model_dump_json())
     with pytest.raises(Exception, match="changed since the commitment: the salt"):
         host.begin(KNOWN, VALUE)

@@ -101,7 +101,7 @@ def call(bundle: Path, phase: str, submission: Path, out: Path) -> subprocess.Co
 
 def test_the_scoring_program_scores_as_codabench_calls_it(host, tmp_path):
     bundle = unpack(host, tmp_path)
-    good = host.submit("alpha", "one", skill=3.0)
+    good = host.submit("alpha", "one", skill=1.5)
     done = call(bundle, "feedback", good, tmp_path / "a" / "out")
     assert done.returncode == 0, done.stderr
     assert json.loads((tmp_path / "a" / "out" / "scores.json").read_text()) == {"valid": 1}
@@ -135,7 +135,7 @@ def test_the_bundle_is_one_that_codabench_reads(host, tmp_path):
 def test_the_feedback_phase_scores_if_the_host_chose_the_ladder(study, tmp_path):
     host = Host(study, tmp_path / "c").pack(**LADDER)
     bundle = unpack(host, tmp_path)
-    done = call(bundle, "feedback", host.submit("alpha", "one", skill=3.0), tmp_path / "a" / "out")
+    done = call(bundle, "feedback", host.submit("alpha", "one", skill=1.5), tmp_path / "a" / "out")
     assert done.returncode == 0, done.stderr
     assert json.loads((tmp_path / "a" / "out" / "scores.json").read_text())["score"] > 0.6
 
