@@ -118,7 +118,7 @@ def mine(folder, site, installing):
 def shell(folder, request):
     """Runs a printed command as a reader would, and gives its exit code and what it printed. `make` only says what it
     would do: its targets are what continuous integration runs. A file in a folder, such as `study/dataset.yaml`, is
-    written once `data new` has."""
+    written once `data new` or `challenge new` has."""
 
     def run(words):
         program, *words = words
@@ -140,6 +140,10 @@ def shell(folder, request):
             if arguments[:2] == ["data", "new"]:  # a reader now fills the file in, as the page shows it
                 for name, text in (item for page in PAGES for item in files(page).items()):
                     if name.startswith(f"{arguments[2]}/"):
+                        (folder / name).write_text(text)
+            if arguments[:2] == ["challenge", "new"]:  # likewise the form, and the table of teams
+                for name, text in (item for page in PAGES for item in files(page).items()):
+                    if "/holder/" in name:
                         (folder / name).write_text(text)
             return code, "".join(capsys.readouterr())
         line = {

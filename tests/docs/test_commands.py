@@ -27,7 +27,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 WU = ROOT / "docs" / "papers" / "wu2023.md"
 ADDRESS = PROJECT.get("urls", {}).get("Repository", "https://example.org/embench")
 """The address of the repository; until `pyproject.toml` has one, a name that nobody can register."""
-GROUPS = ("data", "leaderboard", "plugin", "weights")
+GROUPS = ("challenge", "data", "leaderboard", "plugin", "weights")
 INSTANT = ("list", "info", "doctor")
 
 

@@ -23,7 +23,7 @@ import typer
 from typer import Option
 
 import embench
-from embench.cli import console, data, leaderboard, listing, machine, options, results, run, studies
+from embench.cli import challenge, console, data, leaderboard, listing, machine, options, results, run, studies
 from embench.errors import EmbenchError
 from embench.system import (
     KEPT,
@@ -59,7 +59,11 @@ COMMANDS: Mapping[str, Mapping[str, Callable[..., None] | typer.Typer]] = {
         "report": results.report,
         "claims": studies.claims,
     },
-    "Publish": {"export": results.export, "leaderboard": leaderboard.leaderboard_app},
+    "Publish": {
+        "export": results.export,
+        "leaderboard": leaderboard.leaderboard_app,
+        "challenge": challenge.challenge_app,
+    },
     "Extend": {"plugin": listing.plugin_app, "weights": run.weights_app},
 }
 """Group in the help -> name -> command."""

@@ -350,7 +350,7 @@ def find_runs(runs: Sequence[Path] | None, dataset: str | None, command: str) ->
 
 # Examples below the options in each command's help.
 
-_GROUPS = ("data", "weights", "plugin", "leaderboard")
+_GROUPS = ("challenge", "data", "weights", "plugin", "leaderboard")
 _EXAMPLES = """
 embench run --dataset amigos --encoder cnn_tf --fusion cross_attn --recipe quick --dry-run
 embench run --dataset stress_predict --encoder handcrafted --fusion logreg --modalities eda --seeds 0
@@ -417,6 +417,14 @@ embench plugin new encoder my_net
 embench plugin new dataset my_study --out ~/my_study
 embench plugin check embench_my_net
 embench plugin check ./my_net.py:MyNet
+embench challenge new ./study --target arousal --out calm
+embench challenge new --out calm --public-value 8f3a5c
+embench challenge check mine --package public --out mine.zip
+embench challenge score inbox --challenge calm
+embench challenge close inbox --challenge calm
+embench challenge close --challenge calm --rerun alpha=again.csv
+embench challenge verify results
+embench challenge bundle --challenge calm --image example/embench-score:0.1 --out codabench.zip
 embench leaderboard show
 embench leaderboard show stress_predict --filter modalities~eda --sort -auroc_within
 embench leaderboard show --target stress --format csv

@@ -602,13 +602,26 @@ class SubmittedRow(NamedTuple):
 
 
 def read_submission(path: Path, card: Card) -> tuple[list[SubmittedRow], str]:
-    """Return the rows of a CSV file of predictions, gzipped or not, and the SHA-256 of its text. Unknown columns are
+    """Return the rows of a CSV file of predictions, gzipped or not, and the SHA-256 of its text; see
+    `parse_submission`. Raises DataError also if the file cannot be read."""
+    with reading(path, missing="there is no such file", expected="CSV, gzipped or not"):
+        content = read_bytes(Path(path))
+    return parse_submission(content, path, card.targets, card.name)
+
+
+def parse_submission(
+    content: bytes, path: Path, targets: Sequence[Target], data: str
+) -> tuple[list[SubmittedRow], str]:
+    """Return the rows of the content of a CSV file of predictions, and the SHA-256 of its text. Unknown columns are
     ignored. If the file contains several methods, as a run's own does, only rows of the method `MODEL` are returned.
 
+    Args:
+        path: name of the file in messages. `targets`: the targets of the dataset `data`.
+
     Raises:
-        DataError: the file cannot be read, lacks a column, or contains invalid values; the message names the lines.
+        DataError: the file lacks a column, or contains invalid values; the message names the lines.
     """
-    text = _read_text(path)
+    text = _decode_text(content, path)
     lines = _split_lines(text, path)
     head = [name.strip() for name in next(lines, (1, []))[1]]
     classes = sorted((n for n in head if re.fullmatch(r"score_[0-9]{1,3}", n)), key=lambda n: int(n[6:]))
@@ -623,7 +636,7 @@ def read_submission(path: Path, card: Card) -> tuple[list[SubmittedRow], str]:
             expected=f"{', '.join(REQUIRED_COLUMNS)} and score (several classes: score_0, score_1, ..); optional: "
             f"{', '.join(OPTIONAL_COLUMNS[1:])}",
         )
-    targets = {target.name: target for target in card.targets}
+    by_name = {target.name: target for target in targets}
     faults, rows, first_line = Faults(path), [], dict[tuple[object, ...], int]()
     for line, cells in lines:
         if len(cells) != len(head):
@@ -632,10 +645,10 @@ def read_submission(path: Path, card: Card) -> tuple[list[SubmittedRow], str]:
         row = dict(zip(head, map(str.strip, cells), strict=True))
         if row.get("method") == UNPREDICTED:  # rows of a run's own file, made for units without a prediction
             continue
-        target = targets.get(row["target"])
+        target = by_name.get(row["target"])
         if target is None:
-            expected = f"targets of {card.name}: {', '.join(targets)}"
-            faults.add(f"rows are of a target that {card.name} does not have", line, row["target"], expected)
+            expected = f"targets of {data}: {', '.join(by_name)}"
+            faults.add(f"rows are of a target that {data} does not have", line, row["target"], expected)
             continue
         parsed = _parse_row(row, line, target, classes, faults)
         method = row.get("method", MODEL)
@@ -691,9 +704,8 @@ class Faults:
             )
 
 
-def _read_text(path: Path) -> str:
-    with reading(path, missing="there is no such file", expected="CSV, gzipped or not"):
-        content = read_bytes(Path(path))
+def _decode_text(content: bytes, path: Path) -> str:
+    with reading(path, expected="CSV, gzipped or not"):
         text = (unzipped(content, path) if content[:2] == b"\x1f\x8b" else content).decode("utf-8-sig")
     if has_control(text.replace("\r\n", "\n")):
         raise DataError("a text has control characters", where=str(path), expected="plain text")

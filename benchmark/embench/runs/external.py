@@ -310,13 +310,13 @@ def score_amounts(
         by_amount = RowsByAmount(renamed, by_amount.wanted)
     for group in by_amount.rows.values():
         _check_known(group, cohort, path, own_data.owners if own_data else {})
-    file = _File(path, sha, called, source, rules, cohort, by_amount)
+    file = PredictionsFile(path, sha, called, source, rules, cohort, by_amount)
     ready = [_read_amount(file, amount) for amount in by_amount.wanted]  # check all before scoring any
-    return [_write_record(file, amount, about) for amount in ready]
+    return [write_scored_record(file, amount, about) for amount in ready]
 
 
 @dataclass(frozen=True)
-class _File:
+class PredictionsFile:
     """A checked file of predictions, and the data to score it with. `name`: of the method; `cohort`: all subjects."""
 
     path: Path
@@ -328,7 +328,7 @@ class _File:
     by_amount: RowsByAmount
 
 
-class _Prepared(NamedTuple):
+class PreparedRows(NamedTuple):
     """A file's rows with one amount of calibration data, as predictions. `cohort`: the subjects whom the file predicts;
     `submission`: that field of run.yaml; `absent`: comparison -> reason why it is missing."""
 
@@ -340,7 +340,7 @@ class _Prepared(NamedTuple):
     absent: Mapping[str, str]
 
 
-def _read_amount(file: _File, given: Given | None) -> _Prepared:
+def _read_amount(file: PredictionsFile, given: Given | None) -> PreparedRows:
     """Return the checked rows of a file with this calibration data, with their comparisons."""
     if given and file.cohort.slices:
         file.cohort.slices.check(given, file.cohort.card.name)
@@ -385,7 +385,7 @@ def _read_amount(file: _File, given: Given | None) -> _Prepared:
         "missing": _count_missing(cohort, predictions),
         "ignored": ignored,
     }
-    return _Prepared(given, cohort, predictions, folds, submission, absent)
+    return PreparedRows(given, cohort, predictions, folds, submission, absent)
 
 
 def _use_pseudonyms(rows: Sequence[SubmittedRow], own: Pseudonymous, cohort: Cohort) -> list[SubmittedRow]:
@@ -537,11 +537,14 @@ def _count_missing(cohort: Cohort, predictions: Sequence[FoldPredictions]) -> di
     }
 
 
-def _write_record(file: _File, prepared: _Prepared, about: ScoreOptions) -> Result:
-    """Score the predictions and write the record; the ledger is updated before labels are joined."""
+def write_scored_record(file: PredictionsFile, prepared: PreparedRows, about: ScoreOptions) -> Result:
+    """Score the predictions and write the record; the ledger is updated before labels are joined.
+
+    Args:
+        file: `file.cohort` has all units of the folds. `prepared`: its cohort has those that are tested."""
     given, cohort, predictions, folds, submission, absent = prepared
     protocol, full = file.rules, file.source.full_name
-    units = [cohort.units[i] for i in cohort.eligible]
+    units = file.cohort.select_units(file.cohort.eligible)
     tested = count_leaks(protocol, units, [fold for of_seed in folds.values() for fold in of_seed])
     files = file.source.files_digest(cohort.card)
     context = about.get("time_context", "offline")
@@ -576,7 +579,7 @@ def _write_record(file: _File, prepared: _Prepared, about: ScoreOptions) -> Resu
         device="unknown",
         config={"dataset": full, "protocol": protocol.hash, "targets": targets, "seeds": list(folds), **amount},
     ).content()
-    rows = evaluation.record_folds(cohort, folds)
+    rows = evaluation.record_folds(replace(file.cohort, excluded=cohort.excluded), folds)
     rows = [*rows, *evaluation.excluded_rows(cohort, rows)]
 
     def write(scored: Evaluation) -> Result:

@@ -1,0 +1,125 @@
+"""After the end: methods that are run again, verification by anyone, and later submissions."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import Any
+
+from embench.challenge.commitment import Commitment, Opening, check_opening, read_document
+from embench.challenge.hosting import COMMITMENT_FILE, Layout
+from embench.challenge.inbox import Inbox
+from embench.challenge.package import read_challenge
+from embench.challenge.results import DIGITS, OPENING_FILE, RESULTS_FILE, TOLERANCE, Results, as_numbers, write_tables
+from embench.challenge.scoring import primary_score, read_reference, score_rows
+from embench.challenge.submissions import METHOD_FILE, PREDICTIONS, parse_files, read_expected
+from embench.errors import CheckFailed, DataError, UsageError
+from embench.files import saving, write_text
+from embench.records.predictions import parse_submission
+from embench.records.record import format_csv
+from embench.records.scores import Score
+from embench.vocabulary import escape_formula
+
+
+def confirm_rerun(place: Layout, team: str, predictions: Path) -> Results:
+    """Compare the predictions of a method that the host ran again from its code with the submitted ones, on the final
+    group, and write the leaderboard again.
+
+    Raises:
+        UsageError: the team is not among the first three.
+    """
+    found = read_document(place.results / RESULTS_FILE, Results, "the results")
+    row = next((row for row in found.rows if row.team == team and row.rerun), None)
+    if row is None:
+        raise UsageError(
+            f"{team} does not have to be run again",
+            where="--rerun",
+            expected=", ".join(row.team for row in found.rows if row.rerun) or "nobody",
+        )
+    reference = read_reference(place.reference("final"))
+    files = {METHOD_FILE: _DECLARED.encode(), PREDICTIONS: _read_predictions(predictions)}
+    rows = parse_files(files, predictions.parent, read_expected(place.public)).rows
+    _, again = primary_score(score_rows(reference, rows))
+    same = again.is_defined and row.score is not None and abs(again.mean - row.score) <= TOLERANCE
+    changed = row.model_copy(update={"rerun": "same" if same else "differs"})
+    rows_after = tuple(changed if each.team == team else each for each in found.rows)
+    final = not any(each.rerun == "to do" for each in rows_after)
+    after = found.model_copy(update={"rows": rows_after, "is_final": final})
+    with saving("the results", place.results):
+        write_tables(place.results, after)
+    return after
+
+
+_DECLARED = "manual_labelling: no\n" + "".join(
+    f"{key}: run again\n" for key in ("method", "code", "external_data", "weights", "adaptation", "time_context")
+)
+"""The declaration of predictions that the host made."""
+
+
+def _read_predictions(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"the predictions cannot be read: {error.strerror}", where=str(path)) from error
+
+
+def verify(folder: Path) -> list[str]:
+    """Check a folder of results from its files alone: that the opening fits the commitments, and, if labels are
+    published, that the scores follow from submissions and labels. Return what was checked, in words.
+
+    Raises:
+        CheckFailed: something does not fit. DataError: a file is missing or damaged.
+    """
+    found = read_document(folder / RESULTS_FILE, Results, "the results")
+    opening = read_document(folder / OPENING_FILE, Opening, "the opened commitment")
+    commitment = read_document(folder / COMMITMENT_FILE, Commitment, "the commitment")
+    challenge = read_challenge(folder)
+    if str(challenge["public_value"]["value"]) != opening.public_value:
+        raise CheckFailed("the public value differs from that of the package", where=str(folder / OPENING_FILE))
+    checked = check_opening(opening, commitment, challenge["commitment"]["split_and_labels"])
+    checked.append(f"compare yourself: {commitment.public_value.source} = {opening.public_value}")
+    if opening.labels is None:
+        return [*checked, "labels are withheld: scores cannot be computed again without them"]
+    reference = read_reference(folder / "final")
+    if not set(reference.labels.lines()) <= set(opening.labels):
+        raise CheckFailed("labels differ from the opened ones", where=str(folder / "final" / "labels.csv.gz"))
+    for row in found.rows:
+        again = _score_published(folder, row.team)
+        if (again.mean if again.is_defined else None) is None or row.score is None:
+            same = row.score is None and not again.is_defined
+        else:
+            same = round(again.mean, DIGITS) == row.score
+        if not same:
+            raise CheckFailed(
+                f"the score of {row.team} does not follow from the files", where=str(folder), expected=str(row.score)
+            )
+    return [*checked, f"the scores of {len(found.rows)} teams, from their predictions and the labels"]
+
+
+def _score_published(folder: Path, team: str) -> Score:
+    reference, path = read_reference(folder / "final"), folder / "submissions" / f"{team}.csv"
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError("a submission is missing", where=str(path)) from error
+    rows, _ = parse_submission(content, path, (reference.target,), reference.facts["dataset"])
+    return primary_score(score_rows(reference, rows))[1]
+
+
+def score_after(place: Layout, root: Path, now: dt.datetime) -> list[dict[str, Any]]:
+    """Score submissions that arrive after the end, without ranks: their authors may know the labels. Return the rows of
+    the table `after.csv` in the folder of results."""
+    inbox = Inbox(place, root, is_closed=True)
+    inbox.read_new(now)
+    reference, rows = read_reference(place.reference("final")), []
+    for entry in inbox.entries:
+        if entry.after_close and entry.state == "valid":
+            _, found = primary_score(score_rows(reference, inbox.load(entry).rows))
+            numbers = as_numbers(found) or (None, None, None)
+            mean, low, high = (None if x is None else round(x, DIGITS) for x in numbers)
+            rows.append(
+                {"team": entry.team, "method": escape_formula(entry.method), "score": mean, "low": low, "high": high}
+            )
+    with saving("the scores after the end", place.results):
+        write_text(place.results / "after.csv", format_csv(rows, ("team", "method", "score", "low", "high")))
+    return rows

@@ -1,0 +1,176 @@
+"""Results of a challenge: the leaderboard, shared ranks, and the report."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from embench.files import write_text
+from embench.records.record import format_csv
+from embench.records.scores import Score
+from embench.statistics import metric_facts
+from embench.statistics.intervals import ALPHA
+from embench.vocabulary import escape_formula, label, markdown, table_in_markdown
+
+RESULTS_FILE, OPENING_FILE, REPORT_FILE, BOARD_FILE = "results.json", "opening.json", "report.md", "leaderboard.csv"
+BOARD_COLUMNS = ("rank", "team", "method", "score", "low", "high", "above_chance", "given_confounds", "rerun")
+DIGITS = 3
+TOLERANCE = 0.01
+"""Largest difference in score of a method that was run again from its code."""
+FIRST = 3
+"""Number of teams, best first, whose methods are run again."""
+Rerun = Literal["", "to do", "same", "differs"]
+
+
+Pair = tuple[str, str, float, float | None, float | None, float]
+"""Two teams, the difference of the first from the second, the ends of its interval, and the corrected p."""
+
+
+class Row(BaseModel):
+    """A line of the final leaderboard. `rank` is 0 for an affiliated team."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rank: int
+    team: str
+    method: str
+    sha256: str
+    score: float | None
+    low: float | None
+    high: float | None
+    answers: dict[str, str]
+    affiliated: bool
+    rerun: Rerun = ""
+
+
+class Results(BaseModel):
+    """The content of results.json.
+
+    Args:
+        metric: the primary metric. `confound_only`: model -> score with interval, or None if it does not apply.
+        pairs: for each pair of teams, the difference with its interval, and the corrected p.
+        is_final: whether the first three were run again from their code.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    challenge: str
+    closed: dt.datetime
+    demonstration: bool
+    synthetic: bool
+    metric: str
+    chance: float | None
+    subjects: int
+    rows: tuple[Row, ...]
+    confound_only: dict[str, tuple[float, float | None, float | None] | None]
+    pairs: tuple[tuple[str, str, float, float | None, float | None, float], ...]
+    sentences: tuple[str, ...]
+    is_final: bool
+
+
+def rank_teams(scores: Mapping[str, float | None], pairs: Sequence[Pair]) -> dict[str, int]:
+    """Return team -> rank: 1, plus the number of teams that are better by a significant paired difference. Teams that
+    nothing tells apart share a rank, and a team without a score is last.
+
+    Args:
+        scores: team -> score of which more is better, None if undefined. `pairs`: see `Results`.
+
+    >>> rank_teams({"a": 0.7, "b": 0.69, "c": 0.5}, [("a", "b", 0.01, -0.1, 0.1, 0.9), ("a", "c", 0.2, 0.1, 0.3, 0.01)])
+    {'a': 1, 'b': 1, 'c': 2}
+    """
+    worse_than: dict[str, set[str]] = {team: set() for team in scores}
+    for one, other, difference, _, _, p in pairs:
+        if p < ALPHA and one in scores and other in scores:
+            better, worse = (one, other) if difference > 0 else (other, one)
+            worse_than[worse].add(better)
+    defined = [team for team, score in scores.items() if score is not None]
+    return {team: 1 + len(worse_than[team]) if scores[team] is not None else len(defined) + 1 for team in scores}
+
+
+def as_numbers(score: Score | None) -> tuple[float, float | None, float | None] | None:
+    """Return a score and the ends of its interval; None if it is undefined."""
+    if score is None or not score.is_defined:
+        return None
+    low, high = score.interval or (None, None)
+    return score.mean, low, high
+
+
+def write_tables(folder: Path, found: Results) -> None:
+    """Write results.json, the leaderboard and the report."""
+    rounded = Results.model_validate(_round(found.model_dump(mode="json")), strict=False)
+    write_text(folder / BOARD_FILE, format_csv(list_board(rounded), BOARD_COLUMNS))
+    write_text(folder / REPORT_FILE, make_report(rounded))
+    write_text(folder / RESULTS_FILE, json.dumps(rounded.model_dump(mode="json"), indent=1, allow_nan=False) + "\n")
+
+
+def _round(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _round(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_round(each) for each in value]
+    return round(value, DIGITS) if isinstance(value, float) else value
+
+
+def list_board(found: Results) -> list[dict[str, Any]]:
+    """Return the rows of the leaderboard, best first; affiliated teams last, without a rank."""
+    return [
+        {
+            "rank": row.rank or "", "team": row.team, "method": escape_formula(row.method),
+            "score": row.score, "low": row.low, "high": row.high,
+            "above_chance": row.answers.get("chance", ""), "given_confounds": _given(row), "rerun": row.rerun,
+        }
+        for row in found.rows
+    ]  # fmt: skip
+
+
+_LEVELS = ("protocol_phase", "movement", "small_study")
+
+
+def _given(row: Row) -> str:
+    """Return the answer of the confound test at the strictest level that was asked."""
+    return next((row.answers[level] for level in _LEVELS if level in row.answers), "")
+
+
+_ABOUT_RANKS = (
+    "Teams share a rank if nothing tells them apart: a rank is 1 plus the number of teams that are better by a paired "
+    "difference (Holm-corrected p < .05). Intervals are 95 %, over subjects."
+)
+
+
+def make_report(found: Results) -> str:
+    """Return the report as Markdown: leaderboard, confound-only models, and what can be told apart."""
+    facts = metric_facts(found.metric)
+    board = [
+        [
+            str(row.rank or "unranked"), markdown(row.team), markdown(row.method),
+            _in_words((row.score, row.low, row.high)), row.answers.get("chance", ""), _given(row), row.rerun,
+        ]
+        for row in found.rows
+    ]  # fmt: skip
+    heads = ["rank", "team", "method", facts.title, "above chance", "given confounds", "run again"]
+    models = [[label(name), _in_words(numbers or (None, None, None))] for name, numbers in found.confound_only.items()]
+    marks = ["**Synthetic data: these numbers say nothing about real subjects.**"] if found.synthetic else []
+    if found.demonstration:
+        marks.append("**Demonstration: the labels were known before, so the ranks mean nothing.**")
+    state = "Ranks are final." if found.is_final else "Ranks are provisional until the first three were run again."
+    parts = [
+        f"# {markdown(found.challenge)}: results", *marks,
+        f"{found.subjects} subjects of the final group, scored once. {state}",
+        table_in_markdown(board, heads),
+        _ABOUT_RANKS,
+        "## Confound-only models", table_in_markdown(models, ["model", facts.title]),
+        "## What this can say", "\n".join(f"- {sentence}" for sentence in found.sentences),
+    ]  # fmt: skip
+    return "\n\n".join(parts) + "\n"
+
+
+def _in_words(numbers: Sequence[float | None]) -> str:
+    mean, low, high = numbers
+    if mean is None:
+        return "undefined"
+    return f"{mean:.2f}" if low is None or high is None else f"{mean:.2f} ({low:.2f} to {high:.2f})"

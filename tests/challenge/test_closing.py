@@ -1,0 +1,140 @@
+"""The end: ranks that are shared where nothing tells teams apart, results that anyone can check, later submissions."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from embench.challenge.after import confirm_rerun, score_after, verify
+from embench.challenge.optimism import best_of
+from embench.challenge.results import rank_teams
+from embench.errors import CheckFailed, UsageError
+
+from .world import CLOSED, OPEN, Host
+
+
+def results(host: Host) -> dict:
+    return json.loads((host.place.results / "results.json").read_text())
+
+
+def test_teams_that_nothing_tells_apart_share_a_rank(closed):
+    rank = {row["team"]: row["rank"] for row in results(closed)["rows"]}
+    assert rank["alpha"] == rank["beta"] == 1
+    assert rank["noise"] > 1
+    assert rank["friends"] == 0  # affiliated: listed last, without a rank
+    assert results(closed)["rows"][-1]["team"] == "friends"
+
+
+def test_the_report_says_what_can_be_told_apart_and_how_optimistic_the_best_is(closed):
+    report = (closed.place.results / "report.md").read_text()
+    assert "14 subjects of the final group, scored once." in report
+    assert "of 6 pairs of teams can be told apart" in report
+    assert "the best of 3, 10, 100 teams would score too high by up to 0.0" in report
+    assert "| time since the start | 0." in report
+    assert "Ranks are provisional" in report
+    assert "demonstration" not in report.lower()
+
+
+def test_answers_stand_beside_the_ranks(closed):
+    rows = {row["team"]: row for row in csv.DictReader((closed.place.results / "leaderboard.csv").open())}
+    assert rows["alpha"]["above_chance"] == "yes"
+    assert rows["noise"]["above_chance"] == "not shown"
+    assert rows["alpha"]["given_confounds"]
+
+
+def test_the_final_group_is_scored_once(closed):
+    with pytest.raises(UsageError, match="the final group is scored once"):
+        closed.close()
+
+
+def test_it_cannot_be_closed_before_the_deadline(host):
+    host.register(("alpha", "a", "no"))
+    host.submit("alpha", "one")
+    with pytest.raises(UsageError, match="submissions are open until"):
+        host.close(OPEN)
+
+
+def test_it_cannot_be_closed_without_a_submission(host):
+    host.register(("alpha", "a", "no"))
+    host.inbox.mkdir()
+    with pytest.raises(UsageError, match="no registered team has a valid submission"):
+        host.close(CLOSED)
+
+
+def test_anyone_can_verify_the_published_files(closed):
+    checked = verify(closed.place.results)
+    assert "the scores of 4 teams, from their predictions and the labels" in checked
+    assert any("drand default network" in line for line in checked)
+
+
+def _edit(path, old, new):
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+def test_an_edited_score_is_found(closed):
+    path = closed.place.results / "results.json"
+    score = next(row["score"] for row in results(closed)["rows"] if row["team"] == "noise")
+    _edit(path, f'"score": {score}', f'"score": {round(score + 0.1, 3)}')
+    with pytest.raises(CheckFailed, match="the score of noise does not follow"):
+        verify(closed.place.results)
+
+
+def test_edited_predictions_and_labels_are_found(closed):
+    folder = closed.place.results
+    path = folder / "submissions" / "noise.csv"
+    rows = list(csv.DictReader(path.open()))
+    lines = [",".join([*list(row.values())[:-1], str(1 - float(row["score"]))]) for row in rows]
+    path.write_text("\n".join([",".join(rows[0]), *lines]) + "\n")
+    with pytest.raises(CheckFailed, match="does not follow"):
+        verify(folder)
+    opening = json.loads((folder / "opening.json").read_text())
+    opening["labels"] = opening["labels"][1:]
+    (folder / "opening.json").write_text(json.dumps(opening))
+    with pytest.raises(CheckFailed, match="not as committed: the labels"):
+        verify(folder)
+
+
+def test_another_public_value_is_found(closed):
+    _edit(closed.place.results / "challenge.yaml", "8f3a", "8f3b")
+    with pytest.raises(CheckFailed, match="the public value differs"):
+        verify(closed.place.results)
+
+
+def test_ranks_are_final_after_the_first_three_were_run_again(closed, tmp_path):
+    again = tmp_path / "again.csv"
+    for team, skill, seed in (("alpha", 2.0, 0), ("beta", 2.0, 1), ("noise", 1.0, 5)):
+        again.write_text(closed.predictions(skill, seed))
+        found = confirm_rerun(closed.place, team, again)
+    state = {row.team: row.rerun for row in found.rows}
+    assert state == {"alpha": "same", "beta": "same", "noise": "differs", "friends": ""}
+    assert found.is_final
+    assert "Ranks are final." in (closed.place.results / "report.md").read_text()
+    with pytest.raises(UsageError, match="friends does not have to be run again"):
+        confirm_rerun(closed.place, "friends", again)
+    verify(closed.place.results)
+
+
+def test_later_submissions_are_scored_without_a_rank(closed):
+    before = (closed.place.results / "leaderboard.csv").read_bytes()
+    closed.submit("noise", "later", skill=3.0, seed=7, at=CLOSED)
+    (row,) = score_after(closed.place, closed.inbox, CLOSED)
+    assert row["team"] == "noise"
+    assert row["score"] > 0.6
+    assert (closed.place.results / "leaderboard.csv").read_bytes() == before
+    assert (closed.place.results / "after.csv").read_text().count("\n") == 2
+
+
+def test_ranks_ignore_affiliated_teams_and_undefined_scores():
+    pairs = [("host", "a", 0.3, 0.2, 0.4, 0.001), ("a", "b", 0.2, 0.1, 0.3, 0.01)]
+    assert rank_teams({"a": 0.7, "b": 0.5, "c": None}, pairs) == {"a": 1, "b": 2, "c": 3}
+
+
+def test_the_optimism_of_the_best_is_that_of_simulated_teams():
+    drawn = np.random.default_rng(0).normal(0, 0.05, (20_000, 100))
+    for teams, stated in best_of(0.05).items():
+        assert abs(drawn[:, :teams].max(1).mean() - stated) < 0.001
