@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 from scipy.special import ndtr
 
-from embench.challenge.ladder import choose_step, release
+from embench.challenge.ladder import choose_step, release_score
 from embench.challenge.optimism import TEAMS, best_of
 
 HIDDEN, WAYS, ANSWERS = (30, 100, 1000), ("independent", "search", "vote"), ("score", "ladder")
 CHALLENGES, SUBMISSIONS = 1000, 200
-UNITS, FEATURES, TRAINING, SHIFT, SPREAD = 5, 10, 20, 0.6, 0.5
+UNITS, FEATURES, TRAINING_LABELS, SHIFT, SPREAD = 5, 10, 20, 0.6, 0.5
 """Units of each class of a subject, features, training subjects, shift of the first feature, SD over subjects."""
 CHANGE = 0.5
 """Length of a random change, as a proportion of that of the weights."""
@@ -48,7 +48,7 @@ def expected(weights: np.ndarray) -> np.ndarray:
 
 def first_weights(rng: np.random.Generator) -> np.ndarray:
     """The mean difference of the classes on training subjects."""
-    negative, positive = draw_subjects(rng, TRAINING)
+    negative, positive = draw_subjects(rng, TRAINING_LABELS)
     return (positive - negative).mean((0, 1))
 
 
@@ -69,7 +69,7 @@ def play(rng: np.random.Generator, hidden: int, way: str, answer: str) -> tuple[
         nonlocal best
         told = []
         for value in score(feedback, weights).mean(1).tolist():
-            best = value if answer == "score" else release(value, best, step)
+            best = value if answer == "score" else release_score(value, best, step)
             told.append(best)
         return told
 

@@ -21,8 +21,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from embench.challenge.after import verify
-from embench.challenge.closing import close
+from embench.challenge.after import verify_results
+from embench.challenge.closing import close_challenge
 from embench.challenge.form import FORM_FILE
 from embench.challenge.hosting import Layout, begin
 from embench.challenge.inbox import Inbox
@@ -161,9 +161,9 @@ def main(data: str, out: Path) -> None:
         sys.stdout.write(
             f"{team}: submission {entry.file}, told {entry.feedback}, on the feedback group {score.mean:.3f}\n"
         )
-    close(place, root, early=True, now=dt.datetime.now(dt.UTC))
+    close_challenge(place, root, early=True, now=dt.datetime.now(dt.UTC))
     sys.stdout.write((place.results / "report.md").read_text())
-    for line in verify(place.results):
+    for line in verify_results(place.results):
         sys.stdout.write(f"checked: {line}\n")
     reached = climb_without_ladder(place, root)
     sys.stdout.write("climber with scores as they are: feedback {:.3f}, final {:.3f}\n".format(*reached))

@@ -8,7 +8,7 @@ import json
 import numpy as np
 import pytest
 
-from embench.challenge.after import confirm_rerun, score_after, verify
+from embench.challenge.after import confirm_rerun, score_after, verify_results
 from embench.challenge.optimism import best_of
 from embench.challenge.results import rank_teams
 from embench.errors import CheckFailed, UsageError
@@ -65,7 +65,7 @@ def test_it_cannot_be_closed_without_a_submission(host):
 
 
 def test_anyone_can_verify_the_published_files(closed):
-    checked = verify(closed.place.results)
+    checked = verify_results(closed.place.results)
     assert "the scores of 4 teams, from their predictions and the labels" in checked
     assert any("drand default network" in line for line in checked)
 
@@ -81,7 +81,7 @@ def test_an_edited_score_is_found(closed):
     score = next(row["score"] for row in results(closed)["rows"] if row["team"] == "noise")
     _edit(path, f'"score": {score}', f'"score": {round(score + 0.1, 3)}')
     with pytest.raises(CheckFailed, match="the score of noise does not follow"):
-        verify(closed.place.results)
+        verify_results(closed.place.results)
 
 
 def test_edited_predictions_and_labels_are_found(closed):
@@ -91,18 +91,18 @@ def test_edited_predictions_and_labels_are_found(closed):
     lines = [",".join([*list(row.values())[:-1], str(1 - float(row["score"]))]) for row in rows]
     path.write_text("\n".join([",".join(rows[0]), *lines]) + "\n")
     with pytest.raises(CheckFailed, match="does not follow"):
-        verify(folder)
+        verify_results(folder)
     opening = json.loads((folder / "opening.json").read_text())
     opening["labels"] = opening["labels"][1:]
     (folder / "opening.json").write_text(json.dumps(opening))
     with pytest.raises(CheckFailed, match="not as committed: the labels"):
-        verify(folder)
+        verify_results(folder)
 
 
 def test_another_public_value_is_found(closed):
     _edit(closed.place.results / "challenge.yaml", "8f3a", "8f3b")
     with pytest.raises(CheckFailed, match="the public value differs"):
-        verify(closed.place.results)
+        verify_results(closed.place.results)
 
 
 def test_ranks_are_final_after_the_first_three_were_run_again(closed, tmp_path):
@@ -116,7 +116,7 @@ def test_ranks_are_final_after_the_first_three_were_run_again(closed, tmp_path):
     assert "Ranks are final." in (closed.place.results / "report.md").read_text()
     with pytest.raises(UsageError, match="friends does not have to be run again"):
         confirm_rerun(closed.place, "friends", again)
-    verify(closed.place.results)
+    verify_results(closed.place.results)
 
 
 def test_later_submissions_are_scored_without_a_rank(closed):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from embench.challenge.submissions import MOST_BYTES, Expected, check_submission, parse_files, read_files
+from embench.challenge.submissions import MOST_SUBMITTED_BYTES, Expected, check_submission, parse_files, read_files
 from embench.errors import DataError, EmbenchError
 from embench.interfaces.units import LabelRule, Target
 
@@ -123,7 +123,7 @@ BOTH = (("predictions.csv", GOOD.encode()), ("method.yaml", METHOD.format(name="
         ((BOTH[0],), "method.yaml missing"),
         ((), "missing"),
         (tuple((f"f{k}", b"") for k in range(17)), "17 members"),
-        ((("predictions.csv", b"0" * (MOST_BYTES + 1)), BOTH[1]), "unpacks to more than 64 MB"),
+        ((("predictions.csv", b"0" * (MOST_SUBMITTED_BYTES + 1)), BOTH[1]), "unpacks to more than 64 MB"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:Duplicate name")
@@ -167,7 +167,7 @@ def _pipe(folder: Path) -> None:
 
 def _large(folder: Path) -> None:
     with (folder / "predictions.csv").open("wb") as file:
-        file.truncate(MOST_BYTES + 1)
+        file.truncate(MOST_SUBMITTED_BYTES + 1)
 
 
 @pytest.mark.parametrize("make", [_link_to_file, _pipe, _large, Path.exists])
@@ -204,7 +204,9 @@ def test_one_hostile_submission_does_not_stop_the_others(host):
         host.submit("bad", f"{k}", text=text)
     host.submit("bad", "yaml", method="a: [")
     (host.inbox / "bad" / "passwd").symlink_to("/etc/passwd")
-    (host.inbox / "bad" / "bomb.zip").write_bytes(packed(("predictions.csv", b"0" * (MOST_BYTES + 1)), BOTH[1]))
+    (host.inbox / "bad" / "bomb.zip").write_bytes(
+        packed(("predictions.csv", b"0" * (MOST_SUBMITTED_BYTES + 1)), BOTH[1])
+    )
     (host.inbox / "bad" / "gone").symlink_to("/nowhere")
     for path in (host.inbox / "bad").iterdir():
         host.arrive(path)

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from embench.challenge import hosting
-from embench.challenge.closing import close
+from embench.challenge.closing import close_challenge
 from embench.challenge.commitment import Secrets
 from embench.challenge.hosting import Begun, Layout, begin
-from embench.challenge.inbox import Entry, Inbox
+from embench.challenge.inbox import Inbox, InboxEntry
 from embench.challenge.results import Results
 from embench.challenge.scoring import read_reference
 from embench.challenge.study import StudyRef
@@ -168,11 +168,11 @@ class Host:
     def arrive(path: Path, at: dt.datetime = OPEN) -> None:
         os.utime(path, (at.timestamp(), at.timestamp()), follow_symlinks=False)
 
-    def score(self, now: dt.datetime = OPEN) -> list[Entry]:
+    def score(self, now: dt.datetime = OPEN) -> list[InboxEntry]:
         return Inbox(self.place, self.inbox).read_new(now)
 
     def close(self, now: dt.datetime = CLOSED) -> Results:
-        return close(self.place, self.inbox, now=now)
+        return close_challenge(self.place, self.inbox, now=now)
 
 
 def public_bytes(*folders: Path) -> dict[str, bytes]:

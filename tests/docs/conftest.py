@@ -114,6 +114,31 @@ def mine(folder, site, installing):
     return package
 
 
+FILLED_IN = {("data", "new"): "{}/", ("challenge", "new"): "/holder/"}
+"""Command -> a part of the paths of files that a reader fills in after it, as the pages show them."""
+
+
+def fill_in(folder, within):
+    """Write the files of the pages whose path has `within`."""
+    for name, text in (item for page in PAGES for item in files(page).items()):
+        if within in name:
+            (folder / name).write_text(text)
+
+
+def shorten(arguments):
+    """Return a printed command with what makes it quick."""
+    if arguments[:2] == ["data", "synthesize"] and "--length-s" not in arguments:
+        arguments += SIZES.get(arguments[2], ())
+    if arguments[:1] == ["run"] and "DIR" in arguments:
+        arguments += ("--seeds", "0")  # minutes for ten partitions
+    if arguments[:3] == ["baselines", "--dataset", "./study"]:
+        arguments += ("--seeds", "0", "--modalities", "eda")  # minutes for all
+    if "paper" in arguments and "--encoder" in arguments:
+        thin = THIN.get(arguments[arguments.index("--encoder") + 1], ())
+        arguments += [word for setting in thin for word in ("--set", f"encoder.build.{setting}")]
+    return arguments
+
+
 @pytest.fixture
 def shell(folder, request):
     """Runs a printed command as a reader would, and gives its exit code and what it printed. `make` only says what it
@@ -126,25 +151,12 @@ def shell(folder, request):
             return 0, ""
         arguments = [each for word in words for each in sorted(glob(word)) or [word]]  # noqa: PTH207  words may be paths from /
         if program in EMBENCH:
-            if arguments[:2] == ["data", "synthesize"] and "--length-s" not in arguments:
-                arguments += SIZES.get(arguments[2], ())
-            if arguments[:1] == ["run"] and "DIR" in arguments:
-                arguments += ("--seeds", "0")  # minutes for ten partitions
-            if arguments[:3] == ["baselines", "--dataset", "./study"]:
-                arguments += ("--seeds", "0", "--modalities", "eda")  # minutes for all
-            if "paper" in arguments and "--encoder" in arguments:
-                thin = THIN.get(arguments[arguments.index("--encoder") + 1], ())
-                arguments += [word for setting in thin for word in ("--set", f"encoder.build.{setting}")]
+            arguments = shorten(arguments)
             capsys = request.getfixturevalue("capsys")
             code = main([str(request.getfixturevalue("real_data")) if word == "DIR" else word for word in arguments])
-            if arguments[:2] == ["data", "new"]:  # a reader now fills the file in, as the page shows it
-                for name, text in (item for page in PAGES for item in files(page).items()):
-                    if name.startswith(f"{arguments[2]}/"):
-                        (folder / name).write_text(text)
-            if arguments[:2] == ["challenge", "new"]:  # likewise the form, and the table of teams
-                for name, text in (item for page in PAGES for item in files(page).items()):
-                    if "/holder/" in name:
-                        (folder / name).write_text(text)
+            for command, within in FILLED_IN.items():
+                if tuple(arguments[:2]) == command:
+                    fill_in(folder, within.format(*arguments[2:3]))
             return code, "".join(capsys.readouterr())
         line = {
             "make": ["make", "--dry-run", "--directory", str(ROOT), *arguments],

@@ -10,7 +10,15 @@ from embench.challenge.commitment import Commitment, Opening, check_opening, rea
 from embench.challenge.hosting import COMMITMENT_FILE, Layout
 from embench.challenge.inbox import Inbox
 from embench.challenge.package import read_challenge
-from embench.challenge.results import DIGITS, OPENING_FILE, RESULTS_FILE, TOLERANCE, Results, as_numbers, write_tables
+from embench.challenge.results import (
+    OPENING_FILE,
+    PUBLISHED_DIGITS,
+    RESULTS_FILE,
+    TOLERATED_DIFFERENCE,
+    Results,
+    as_numbers,
+    write_tables,
+)
 from embench.challenge.scoring import primary_score, read_reference, score_rows
 from embench.challenge.submissions import METHOD_FILE, PREDICTIONS, parse_files, read_expected
 from embench.errors import CheckFailed, DataError, UsageError
@@ -40,7 +48,7 @@ def confirm_rerun(place: Layout, team: str, predictions: Path) -> Results:
     files = {METHOD_FILE: _DECLARED.encode(), PREDICTIONS: _read_predictions(predictions)}
     rows = parse_files(files, predictions.parent, read_expected(place.public)).rows
     _, again = primary_score(score_rows(reference, rows))
-    same = again.is_defined and row.score is not None and abs(again.mean - row.score) <= TOLERANCE
+    same = again.is_defined and row.score is not None and abs(again.mean - row.score) <= TOLERATED_DIFFERENCE
     changed = row.model_copy(update={"rerun": "same" if same else "differs"})
     rows_after = tuple(changed if each.team == team else each for each in found.rows)
     final = not any(each.rerun == "to do" for each in rows_after)
@@ -63,7 +71,7 @@ def _read_predictions(path: Path) -> bytes:
         raise DataError(f"the predictions cannot be read: {error.strerror}", where=str(path)) from error
 
 
-def verify(folder: Path) -> list[str]:
+def verify_results(folder: Path) -> list[str]:
     """Check a folder of results from its files alone: that the opening fits the commitments, and, if labels are
     published, that the scores follow from submissions and labels. Return what was checked, in words.
 
@@ -88,7 +96,7 @@ def verify(folder: Path) -> list[str]:
         if (again.mean if again.is_defined else None) is None or row.score is None:
             same = row.score is None and not again.is_defined
         else:
-            same = round(again.mean, DIGITS) == row.score
+            same = round(again.mean, PUBLISHED_DIGITS) == row.score
         if not same:
             raise CheckFailed(
                 f"the score of {row.team} does not follow from the files", where=str(folder), expected=str(row.score)
@@ -116,7 +124,7 @@ def score_after(place: Layout, root: Path, now: dt.datetime) -> list[dict[str, A
         if entry.after_close and entry.state == "valid":
             _, found = primary_score(score_rows(reference, inbox.load(entry).rows))
             numbers = as_numbers(found) or (None, None, None)
-            mean, low, high = (None if x is None else round(x, DIGITS) for x in numbers)
+            mean, low, high = (None if x is None else round(x, PUBLISHED_DIGITS) for x in numbers)
             rows.append(
                 {"team": entry.team, "method": escape_formula(entry.method), "score": mean, "low": low, "high": high}
             )

@@ -13,8 +13,8 @@ import numpy as np
 
 from embench.challenge.commitment import (
     Commitment,
+    CommittedPart,
     Opening,
-    Part,
     Secrets,
     Sizes,
     check_opening,
@@ -31,14 +31,14 @@ from embench.challenge.results import (
     OPENING_FILE,
     RESULTS_FILE,
     Pair,
+    ResultRow,
     Results,
-    Row,
     as_numbers,
     rank_teams,
     write_tables,
 )
 from embench.challenge.scoring import primary_score, record_team
-from embench.challenge.study import Study, StudyRef, open_study
+from embench.challenge.study import HostedStudy, StudyRef, open_study
 from embench.challenge.submissions import Submission
 from embench.errors import DataError, EmbenchError, UsageError
 from embench.files import aside, read_text, saving, temporary, write_text
@@ -50,7 +50,7 @@ from embench.statistics.result import Result
 from embench.vocabulary import label
 
 
-class Scored(NamedTuple):
+class ScoredTeam(NamedTuple):
     """A team's final submission with its result on the final group."""
 
     team: str
@@ -59,7 +59,7 @@ class Scored(NamedTuple):
     result: Result
 
 
-def close(
+def close_challenge(
     place: Layout,
     root: Path,
     *,
@@ -103,7 +103,7 @@ def close(
     return found
 
 
-def make_opening(place: Layout, study: Study, *, publish_labels: bool) -> Opening:
+def make_opening(place: Layout, study: HostedStudy, *, publish_labels: bool) -> Opening:
     """Return the opening of a challenge's commitment; without labels and nonce where labels stay withheld."""
     form = read_form(place.holder / FORM_FILE)
     drawn = read_document(place.holder / SECRETS_FILE, Secrets, "the holder's secrets")
@@ -121,8 +121,12 @@ def make_opening(place: Layout, study: Study, *, publish_labels: bool) -> Openin
 
 
 def _score_teams(
-    place: Layout, inbox: Inbox, study: Study, split: Mapping[str, Part], on_team: Callable[[str], None] | None
-) -> list[Scored]:
+    place: Layout,
+    inbox: Inbox,
+    study: HostedStudy,
+    split: Mapping[str, CommittedPart],
+    on_team: Callable[[str], None] | None,
+) -> list[ScoredTeam]:
     scored = []
     for name, team in sorted(inbox.teams.items()):
         entry = inbox.find_final(name)
@@ -136,7 +140,7 @@ def _score_teams(
             shutil.rmtree(folder, ignore_errors=True)
             title = f"{submission.method.method} ({name})"
             result = record_team(study, split, title, submission.sha256, submission.rows, folder)
-        scored.append(Scored(name, team.affiliated, submission, result))
+        scored.append(ScoredTeam(name, team.affiliated, submission, result))
     return scored
 
 
@@ -151,7 +155,7 @@ def _read_finished(folder: Path, submission: Submission) -> Result | None:
 
 
 def _collect(
-    place: Layout, study: Study, scored: Sequence[Scored], commitment: Commitment, now: dt.datetime
+    place: Layout, study: HostedStudy, scored: Sequence[ScoredTeam], commitment: Commitment, now: dt.datetime
 ) -> Results:
     """Return the results: ranks by paired comparisons, confound-only models, answers, and what limits them."""
     target = study.target.name
@@ -182,7 +186,7 @@ def _collect(
     )
 
 
-def make_split(place: Layout) -> dict[str, Part]:
+def make_split(place: Layout) -> dict[str, CommittedPart]:
     """Return subject -> part, as `begin` wrote it. Raises DataError if the file is missing."""
     import csv
     import io
@@ -194,7 +198,7 @@ def make_split(place: Layout) -> dict[str, Part]:
         raise DataError("the split is missing", where=str(place.holder / "split.csv")) from error
 
 
-def _compare(scored: Sequence[Scored], target: str) -> list[Pair]:
+def _compare(scored: Sequence[ScoredTeam], target: str) -> list[Pair]:
     """Return all pairs of teams: difference of the first from the second, interval, Holm-corrected p. Pairs without a
     defined difference are left out."""
     if len(scored) < 2:
@@ -217,11 +221,11 @@ def _mean(result: Result) -> float | None:
     return score.mean if score.is_defined else None
 
 
-def _make_row(each: Scored, target: str, rank: int) -> Row:
+def _make_row(each: ScoredTeam, target: str, rank: int) -> ResultRow:
     _, score = primary_score(each.result.scores)
     numbers = as_numbers(score)
     answers = {answer.question: str(answer.answer) for answer in each.result.answers[target].answers}
-    return Row(
+    return ResultRow(
         rank=rank,
         team=each.team,
         method=each.submission.method.method,
@@ -234,7 +238,7 @@ def _make_row(each: Scored, target: str, rank: int) -> Row:
     )
 
 
-def _list_sentences(rows: Sequence[Row], pairs: Sequence[Pair], confounds: Mapping[str, Any]) -> list[str]:
+def _list_sentences(rows: Sequence[ResultRow], pairs: Sequence[Pair], confounds: Mapping[str, Any]) -> list[str]:
     """Return what the leaderboard can and cannot say, in sentences."""
     apart = sum(pair[5] < ALPHA for pair in pairs)
     sentences = [
@@ -257,7 +261,7 @@ def _list_sentences(rows: Sequence[Row], pairs: Sequence[Pair], confounds: Mappi
 # What is published.
 
 
-def _publish(place: Layout, found: Results, opening: Opening, scored: Sequence[Scored]) -> None:
+def _publish(place: Layout, found: Results, opening: Opening, scored: Sequence[ScoredTeam]) -> None:
     """Write the folder of results. Records, predictions and labels only if labels are published; otherwise numbers
     with three digits."""
     with saving("the results", place.results), temporary(aside(place.results)) as whole:
@@ -274,7 +278,7 @@ def _publish(place: Layout, found: Results, opening: Opening, scored: Sequence[S
         whole.rename(place.results)
 
 
-def _final_rows(submission: Submission, split: Mapping[str, Part]) -> str:
+def _final_rows(submission: Submission, split: Mapping[str, CommittedPart]) -> str:
     """Return the rows of a submission on the final group as CSV."""
     several = len(submission.rows[0].scores) > 1
     rows = [

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from embench.challenge.commitment import Part
+from embench.challenge.commitment import CommittedPart
 from embench.challenge.form import FORM_FILE, Form, read_form
 from embench.challenge.hosting import Layout
 from embench.challenge.package import CHALLENGE_FILE, METHOD_FILE, UNITS_FILE, read_challenge
@@ -29,9 +29,9 @@ _PROGRAM = '''\
 
 import sys
 
-from embench.challenge.codabench import main
+from embench.challenge.codabench import score_bundle
 
-sys.exit(main(sys.argv[1:]))
+sys.exit(score_bundle(sys.argv[1:]))
 '''
 _COMMAND = "python3 score.py /app/input /app/output"
 _DOCKERFILE = """\
@@ -64,7 +64,7 @@ def write_bundle(place: Layout, out: Path, image: str) -> None:
             hint="--image YOURS/embench-score:0.1",
         )
     form, challenge = read_form(place.holder / FORM_FILE), read_challenge(place.public)
-    phases: list[tuple[str, Part]] = [("Feedback", "feedback"), ("Final", "final")]
+    phases: list[tuple[str, CommittedPart]] = [("Feedback", "feedback"), ("Final", "final")]
     if not form.feedback_subjects:
         phases = phases[1:]
     members: dict[str, bytes] = {
@@ -146,7 +146,7 @@ def _overview(form: Form, challenge: Mapping[str, Any]) -> str:
     )
 
 
-def main(arguments: Sequence[str]) -> int:
+def score_bundle(arguments: Sequence[str]) -> int:
     """Score one submission as Codabench calls it: `INPUT OUTPUT`. Write `scores.json` and a page, and return the exit
     code: 0, or 1 for an invalid submission, whose fault is printed."""
     given, out = (Path(name) for name in arguments)

@@ -23,9 +23,9 @@ from embench.errors import CheckFailed, DataError, UsageError
 from embench.files import make_folder, parse_json, read_text, saving, write_text
 from embench.records.manifest import as_model
 
-Part = Literal["training", "feedback", "final"]
-M = TypeVar("M", bound=BaseModel)
-Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+CommittedPart = Literal["training", "feedback", "final"]
+Document = TypeVar("Document", bound=BaseModel)
+CommitmentDigest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
 class _Model(BaseModel):
@@ -35,8 +35,8 @@ class _Model(BaseModel):
 class Secrets(_Model):
     """What only the host knows until the challenge is closed: two random numbers of 256 bits."""
 
-    salt: Digest
-    nonce: Digest
+    salt: CommitmentDigest
+    nonce: CommitmentDigest
 
 
 class Commitment(_Model):
@@ -48,9 +48,9 @@ class Commitment(_Model):
     """
 
     challenge: str
-    salt: Digest
-    subjects: Digest
-    labels: Digest
+    salt: CommitmentDigest
+    subjects: CommitmentDigest
+    labels: CommitmentDigest
     public_value: PublicValue
     demonstration: bool
     committed: dt.datetime
@@ -66,12 +66,12 @@ class Sizes(_Model):
 class Opening(_Model):
     """What the host publishes at the end. `nonce` and `labels` are None if labels stay withheld."""
 
-    salt: Digest
+    salt: CommitmentDigest
     public_value: str
     groups: dict[str, str]
     sizes: Sizes
-    split: dict[str, Part]
-    nonce: Digest | None
+    split: dict[str, CommittedPart]
+    nonce: CommitmentDigest | None
     labels: list[str] | None
 
 
@@ -90,7 +90,7 @@ def draw_secrets() -> Secrets:
     return Secrets(salt=secrets.token_hex(32), nonce=secrets.token_hex(32))
 
 
-def split_subjects(salt: str, public_value: str, groups: Mapping[str, str], sizes: Sizes) -> dict[str, Part]:
+def split_subjects(salt: str, public_value: str, groups: Mapping[str, str], sizes: Sizes) -> dict[str, CommittedPart]:
     """Return subject -> its part. Groups of subjects recorded together are never divided, and the final and feedback
     groups have at most the requested sizes.
 
@@ -108,10 +108,10 @@ def split_subjects(salt: str, public_value: str, groups: Mapping[str, str], size
         )
     seed = hash_parts("split", salt, public_value)
     members = Counter(groups.values())
-    part_of: dict[str, Part] = {}
+    part_of: dict[str, CommittedPart] = {}
     count: Counter[str] = Counter()
     order = sorted(members, key=lambda name: hash_parts(seed, name))
-    hidden: tuple[tuple[Part, int], ...] = (("final", sizes.final), ("feedback", sizes.feedback))
+    hidden: tuple[tuple[CommittedPart, int], ...] = (("final", sizes.final), ("feedback", sizes.feedback))
     for part, size in hidden:
         for name in order:
             if name not in part_of and count[part] + members[name] <= size:
@@ -152,7 +152,7 @@ def make_commitment(
     )
 
 
-def commit_split(nonce: str, split: Mapping[str, Part], labels: Sequence[str]) -> str:
+def commit_split(nonce: str, split: Mapping[str, CommittedPart], labels: Sequence[str]) -> str:
     """Return the SHA-256 over labels, split and nonce, which the public package contains."""
     return hash_parts("split and labels", nonce, dict(split), sorted(labels))
 
@@ -204,7 +204,7 @@ def write_secret(path: Path, model: BaseModel) -> None:
         path.chmod(0o600)
 
 
-def read_document(path: Path, kind: type[M], what: str) -> M:
+def read_document(path: Path, kind: type[Document], what: str) -> Document:
     """Read a JSON document that `embench challenge` wrote. Raises DataError if it is missing or damaged."""
     try:
         content = parse_json(read_text(path))

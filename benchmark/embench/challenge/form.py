@@ -40,7 +40,7 @@ class PublicValue(_Part):
         return as_utc(when)
 
 
-class Ethics(_Part):
+class EthicsForm(_Part):
     """Answers on approval, consent and access, which are published."""
 
     approval: _Text
@@ -67,7 +67,7 @@ class Form(_Part):
     labels_after: Literal["published", "withheld"]
     public_value: PublicValue
     labels_ever_public: bool
-    ethics: Ethics
+    ethics: EthicsForm
 
     @field_validator("deadline")
     @classmethod

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from embench.challenge.commitment import (
     Commitment,
-    Part,
+    CommittedPart,
     Secrets,
     Sizes,
     commit_split,
@@ -23,10 +23,10 @@ from embench.challenge.commitment import (
 )
 from embench.challenge.form import FORM_FILE, Form, read_form, write_form
 from embench.challenge.ladder import describe_bound
-from embench.challenge.package import CHALLENGE_FILE, write_package
+from embench.challenge.package import CHALLENGE_FILE, write_public_package
 from embench.challenge.scoring import explain_undefined, write_reference
 from embench.challenge.study import (
-    Study,
+    HostedStudy,
     StudyRef,
     check_power,
     describe_admission,
@@ -68,7 +68,7 @@ class Layout(NamedTuple):
         """What is published at the end."""
         return self.root / "results"
 
-    def reference(self, part: Part) -> Path:
+    def reference(self, part: CommittedPart) -> Path:
         """Return the folder with the labels of a hidden group."""
         return self.holder / "reference" / part
 
@@ -164,7 +164,7 @@ def _commit(place: Layout, form: Form, ref: StudyRef, now: dt.datetime, progress
 _TRIALS = 5
 
 
-def _check_estimable(study: Study, sizes: Sizes, scored: Sequence[Part]) -> None:
+def _check_estimable(study: HostedStudy, sizes: Sizes, scored: Sequence[CommittedPart]) -> None:
     """Raise UsageError if the hidden groups that are scored are too small for scores. A few splits that will not be
     used decide, since nobody may change the real split once it is known."""
     for k in range(_TRIALS):
@@ -195,7 +195,7 @@ def _pack(
     labels = study.labels().lines()
     _check_unchanged(drawn, commitment, form, study, sizes, labels)
     split = split_subjects(drawn.salt, public_value, study.groups, sizes)
-    parts: tuple[Part, ...] = ("final", "feedback") if form.feedback_subjects else ("final",)
+    parts: tuple[CommittedPart, ...] = ("final", "feedback") if form.feedback_subjects else ("final",)
     for part in parts:
         write_reference(place.reference(part), study, split, part)
     rows = [{"subject": name, "group": study.groups[name], "part": part} for name, part in split.items()]
@@ -211,7 +211,7 @@ def _pack(
     }
     whole = aside(place.public)
     with temporary(whole):
-        write_package(whole, study, split, form, facts, facts["modalities"], progress)
+        write_public_package(whole, study, split, form, facts, facts["modalities"], progress)
         shutil.copyfile(place.root / COMMITMENT_FILE, whole / COMMITMENT_FILE)
         whole.rename(place.public)
     lines = [f"{len(split) - len(hidden)} training subjects, {len(hidden)} hidden", facts["resolution"]]
@@ -221,7 +221,7 @@ def _pack(
 
 
 def _check_unchanged(
-    drawn: Secrets, commitment: Commitment, form: Form, study: Study, sizes: Sizes, labels: Sequence[str]
+    drawn: Secrets, commitment: Commitment, form: Form, study: HostedStudy, sizes: Sizes, labels: Sequence[str]
 ) -> None:
     """Raise UsageError if the study, the form or the secrets differ from what was committed."""
     again = make_commitment(
@@ -244,7 +244,7 @@ def _check_unchanged(
 
 
 def _describe_numbers(
-    study: Study, form: Form, commitment: Commitment, final: Sequence[str], hidden: Sequence[str]
+    study: HostedStudy, form: Form, commitment: Commitment, final: Sequence[str], hidden: Sequence[str]
 ) -> dict[str, Any]:
     """Return counts and limits for challenge.yaml. Which hidden subjects are in which group is not among them."""
     facts: dict[str, Any] = {

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict
 from embench.challenge.commitment import read_document, write_secret
 from embench.challenge.form import FORM_FILE, Form, read_form
 from embench.challenge.hosting import TEAM_COLUMNS, TEAMS_FILE, Layout
-from embench.challenge.ladder import choose_step, describe_bound, release
+from embench.challenge.ladder import choose_step, describe_bound, release_score
 from embench.challenge.scoring import Reference, primary_score, read_reference, score_rows
 from embench.challenge.submissions import Expected, Submission, parse_files, read_expected, read_files
 from embench.errors import DataError, EmbenchError, UsageError
@@ -39,7 +39,7 @@ class Team(NamedTuple):
     affiliated: bool
 
 
-class Entry(BaseModel):
+class InboxEntry(BaseModel):
     """What is known of a submission once it was read.
 
     Args:
@@ -66,7 +66,7 @@ class Ledger(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    entries: tuple[Entry, ...] = ()
+    entries: tuple[InboxEntry, ...] = ()
 
 
 def read_teams(path: Path) -> dict[str, Team]:
@@ -113,9 +113,9 @@ class Inbox:
         self.teams = read_teams(place.holder / TEAMS_FILE)
         self.expected: Expected = read_expected(place.public)
         self.path = place.holder / "submissions.json"
-        self.entries = list(read_ledger(self.path).entries)
+        self.entries = list(read_inbox_ledger(self.path).entries)
 
-    def read_new(self, now: dt.datetime, on_read: Callable[[Entry], None] | None = None) -> list[Entry]:
+    def read_new(self, now: dt.datetime, on_read: Callable[[InboxEntry], None] | None = None) -> list[InboxEntry]:
         """Read each submission that was not read before, answer it, and return the new entries. State is on the disk
         after each one, so that an interrupted command can be repeated.
 
@@ -152,39 +152,41 @@ class Inbox:
                 if not path.name.startswith(".") and path.name != FINAL_CHOICE:
                     yield folder.name, path
 
-    def _answer(self, team: str, path: Path, now: dt.datetime, reference: Reference | None) -> Entry:
+    def _answer(self, team: str, path: Path, now: dt.datetime, reference: Reference | None) -> InboxEntry:
         about: dict[str, Any] = {"team": team, "file": path.name, "arrived": _arrival(path)}
         if team not in self.teams:
-            return Entry(**about, sha256="", state="refused", reason="the team is not registered")
+            return InboxEntry(**about, sha256="", state="refused", reason="the team is not registered")
         if not self.is_closed and about["arrived"] > self.form.deadline:
-            return Entry(**about, sha256="", state="refused", reason="it arrived after the deadline")
+            return InboxEntry(**about, sha256="", state="refused", reason="it arrived after the deadline")
         valid = [e for e in self.entries if e.team == team and e.state == "valid" and e.after_close == self.is_closed]
         if len(valid) >= self.form.submissions_per_team:
-            return Entry(
+            return InboxEntry(
                 **about, sha256="", state="refused", reason=f"the team has {len(valid)} valid submissions already"
             )
         try:
             found = parse_files(read_files(path), path, self.expected)
         except EmbenchError as error:
-            return Entry(**about, sha256="", state="invalid", reason=self._clean(str(error)))
+            return InboxEntry(**about, sha256="", state="invalid", reason=self._clean(str(error)))
         except Exception as error:  # noqa: BLE001  a hostile file must not stop the others
-            return Entry(**about, sha256="", state="invalid", reason=f"it cannot be read: {type(error).__name__}")
+            return InboxEntry(**about, sha256="", state="invalid", reason=f"it cannot be read: {type(error).__name__}")
         if any(e.sha256 == found.sha256 for e in valid):
-            return Entry(**about, sha256=found.sha256, state="refused", reason="the same submission was read before")
-        return Entry(
+            return InboxEntry(
+                **about, sha256=found.sha256, state="refused", reason="the same submission was read before"
+            )
+        return InboxEntry(
             **about, sha256=found.sha256, state="valid", number=len(valid) + 1, method=found.method.method,
             after_close=self.is_closed,
             feedback=None if reference is None else self._release(valid, found, reference),
         )  # fmt: skip
 
-    def _release(self, valid: Sequence[Entry], found: Submission, reference: Reference) -> float | None:
+    def _release(self, valid: Sequence[InboxEntry], found: Submission, reference: Reference) -> float | None:
         """Return the value that the Ladder releases: higher is better. None while no score is defined."""
         metric, score = primary_score(score_rows(reference, found.rows, confounds=False))
         best = next((e.feedback for e in reversed(valid) if e.feedback is not None), None)
         if not score.is_defined:
             return best
         value = score.mean if metric_facts(metric).higher else -score.mean
-        return release(value, best, choose_step(self.form.feedback_subjects))
+        return release_score(value, best, choose_step(self.form.feedback_subjects))
 
     def _clean(self, text: str) -> str:
         """Return a message for the team: one line without control characters and without paths of this machine."""
@@ -206,7 +208,7 @@ class Inbox:
                     (folder / "teams").mkdir(exist_ok=True)
                     write_text(folder / "teams" / f"{team}.txt", self._tell(own))
 
-    def _tell(self, entries: Sequence[Entry]) -> str:
+    def _tell(self, entries: Sequence[InboxEntry]) -> str:
         """Return the answer to a team: each submission with its state, and the Ladder's value with its bound."""
         lines = []
         for entry in entries:
@@ -217,7 +219,7 @@ class Inbox:
             lines.append("A value changes only if a submission is better than the best so far by more than a step.")
         return "\n".join(lines) + "\n"
 
-    def find_final(self, team: str) -> Entry | None:
+    def find_final(self, team: str) -> InboxEntry | None:
         """Return a team's final submission: the one named in `final.txt`, else the last valid one; None without any.
 
         Raises:
@@ -234,7 +236,7 @@ class Inbox:
             )
         return valid[name]
 
-    def load(self, entry: Entry) -> Submission:
+    def load(self, entry: InboxEntry) -> Submission:
         """Return the content of a valid submission again. Raises DataError if it was changed since it was read."""
         path = self.root / entry.team / entry.file
         found = parse_files(read_files(path), path, self.expected)
@@ -243,7 +245,7 @@ class Inbox:
         return found
 
 
-def read_ledger(path: Path) -> Ledger:
+def read_inbox_ledger(path: Path) -> Ledger:
     """Return the submissions that were read so far. Raises DataError if the file is damaged."""
     return read_document(path, Ledger, "the list of submissions") if path.exists() else Ledger()
 
@@ -253,11 +255,11 @@ def _arrival(path: Path) -> dt.datetime:
     return dt.datetime.fromtimestamp(path.lstat().st_mtime, dt.UTC).replace(microsecond=0)
 
 
-def _public_reason(entry: Entry) -> str:
+def _public_reason(entry: InboxEntry) -> str:
     """Return a reason in embench's own words; a refused file's name and content are not repeated in public."""
     return "format; the team has the details" if entry.state == "invalid" else entry.reason
 
 
-def summarise(entries: Sequence[Entry]) -> Mapping[str, int]:
+def summarise_inbox(entries: Sequence[InboxEntry]) -> Mapping[str, int]:
     """Return state -> number of submissions."""
     return Counter(each.state for each in entries)

@@ -17,7 +17,7 @@ def choose_step(subjects: int) -> float:
     return round(1 / (2 * math.sqrt(subjects)), 3)
 
 
-def release(score: float, best: float | None, step: float) -> float:
+def release_score(score: float, best: float | None, step: float) -> float:
     """Return the value that a team is told: the score, rounded to a multiple of `step`, if it exceeds the best one so
     far by more than a step; else the best one so far. Only the order of events decides, so a repeated or slightly
     changed submission reveals nothing.

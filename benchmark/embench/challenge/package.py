@@ -15,9 +15,9 @@ import numpy as np
 import yaml
 
 from embench import registry
-from embench.challenge.commitment import Part
+from embench.challenge.commitment import CommittedPart
 from embench.challenge.form import TEMPLATES, Form
-from embench.challenge.study import Study
+from embench.challenge.study import HostedStudy
 from embench.data.find import DESCRIPTION, OWN
 from embench.errors import CheckFailed, DataError, EmbenchError
 from embench.files import parse_yaml, read_text, saving, sha256, write_text
@@ -28,14 +28,14 @@ from embench.system import ProgressCallback
 
 CHALLENGE_FILE, UNITS_FILE, SUMS_FILE = "challenge.yaml", "units.csv", "SHA256SUMS"
 BASELINE_FILE, STARTER, METHOD_FILE = "baseline.csv", "starter.py", "method.yaml"
-HIDDEN, TRAINING = "hidden", "training"
+HIDDEN, TRAINING_LABELS = "hidden", "training"
 """Value of `part` in the list of units. Which hidden subjects are in the final group stays secret."""
 
 
-def write_package(
+def write_public_package(
     folder: Path,
-    study: Study,
-    split: Mapping[str, Part],
+    study: HostedStudy,
+    split: Mapping[str, CommittedPart],
     form: Form,
     facts: Mapping[str, Any],
     modalities: Sequence[str],
@@ -84,7 +84,7 @@ def _list_files(folder: Path) -> list[tuple[str, Path]]:
     return [(path.relative_to(folder).as_posix(), path) for path in paths]
 
 
-def _list_units(study: Study, training: set[str]) -> list[dict[str, Any]]:
+def _list_units(study: HostedStudy, training: set[str]) -> list[dict[str, Any]]:
     """Return a row for each unit. All units of hidden subjects are listed, with or without a label, since a missing row
     would say something about the label."""
     cohort, name = study.cohort, study.target.name
@@ -98,7 +98,7 @@ def _list_units(study: Study, training: set[str]) -> list[dict[str, Any]]:
                 "subject": unit.subject, "group": cohort.groups[unit.subject], "recording": unit.recording,
                 "stimulus": unit.stimulus, "unit": unit.id, "start_s": unit.start, "stop_s": unit.stop,
                 "session_start_s": "" if math.isnan(unit.start_s) else unit.start_s,
-                "target": name, "part": TRAINING if unit.subject in training else HIDDEN,
+                "target": name, "part": TRAINING_LABELS if unit.subject in training else HIDDEN,
                 "label": f"{value:.9g}" if public else "",
                 "folder": _place_of(unit.subject, session_of[unit.recording], unit.stimulus, unit.recording),
             }
@@ -106,14 +106,14 @@ def _list_units(study: Study, training: set[str]) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: (row["subject"], row["recording"], row["start_s"]))
 
 
-def _list_folds(study: Study, training: set[str]) -> list[dict[str, Any]]:
+def _list_folds(study: HostedStudy, training: set[str]) -> list[dict[str, Any]]:
     """Return a row for each subject. `fold_0` of a training subject is the fold that tests it in a cross-validation on
     training subjects."""
     cohort, subject_of = study.cohort, {unit.id: unit.subject for unit in study.cohort.units}
     fold_of = {subject_of[id_]: fold.index for fold in cohort.folds(study.protocol, 0) for id_ in fold.test}
     return [
         {
-            "subject": name, "group": group, "part": TRAINING if name in training else HIDDEN,
+            "subject": name, "group": group, "part": TRAINING_LABELS if name in training else HIDDEN,
             "fold_0": fold_of.get(name, "") if name in training else "",
         }
         for name, group in study.groups.items()
@@ -124,7 +124,7 @@ def _list_folds(study: Study, training: set[str]) -> list[dict[str, Any]]:
 
 
 def _write_recordings(
-    folder: Path, study: Study, split: Mapping[str, Part], training: set[str], modalities: Sequence[str],
+    folder: Path, study: HostedStudy, split: Mapping[str, CommittedPart], training: set[str], modalities: Sequence[str],
     progress: ProgressCallback | None,
 ) -> dict[str, Any]:  # fmt: skip
     """Write a MATLAB file for each recording and modality, and the table of training labels. Return what dataset.yaml
@@ -207,7 +207,7 @@ def _label_rows(recording: Recording, label: Label) -> Iterator[dict[str, Any]]:
 _GROUPS = {"table": "folds.csv", "id": "subject", "group": "group"}
 
 
-def _describe_dataset(study: Study, form: Form, found: Mapping[str, Any]) -> str:
+def _describe_dataset(study: HostedStudy, form: Form, found: Mapping[str, Any]) -> str:
     """Return the text of dataset.yaml, by which embench reads the package as own recordings."""
     target, label = study.target, found["label"]
     keys = {"table": "recordings.csv", "keys": {"participant": "participant", "recording": "recording"}}
@@ -272,7 +272,7 @@ def _describe_target(target: Target, classes: Sequence[str] | None) -> dict[str,
 # challenge.yaml, the starter and its notebook.
 
 
-def _describe_challenge(study: Study, form: Form, facts: Mapping[str, Any]) -> str:
+def _describe_challenge(study: HostedStudy, form: Form, facts: Mapping[str, Any]) -> str:
     target = study.target
     content = {
         **form.model_dump(mode="json", exclude={"public_value", "labels_ever_public", "ethics"}),

@@ -19,8 +19,8 @@ from embench.vocabulary import escape_formula, label, markdown, table_in_markdow
 
 RESULTS_FILE, OPENING_FILE, REPORT_FILE, BOARD_FILE = "results.json", "opening.json", "report.md", "leaderboard.csv"
 BOARD_COLUMNS = ("rank", "team", "method", "score", "low", "high", "above_chance", "given_confounds", "rerun")
-DIGITS = 3
-TOLERANCE = 0.01
+PUBLISHED_DIGITS = 3
+TOLERATED_DIFFERENCE = 0.01
 """Largest difference in score of a method that was run again from its code."""
 FIRST = 3
 """Number of teams, best first, whose methods are run again."""
@@ -31,7 +31,7 @@ Pair = tuple[str, str, float, float | None, float | None, float]
 """Two teams, the difference of the first from the second, the ends of its interval, and the corrected p."""
 
 
-class Row(BaseModel):
+class ResultRow(BaseModel):
     """A line of the final leaderboard. `rank` is 0 for an affiliated team."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -66,7 +66,7 @@ class Results(BaseModel):
     metric: str
     chance: float | None
     subjects: int
-    rows: tuple[Row, ...]
+    rows: tuple[ResultRow, ...]
     confound_only: dict[str, tuple[float, float | None, float | None] | None]
     pairs: tuple[tuple[str, str, float, float | None, float | None, float], ...]
     sentences: tuple[str, ...]
@@ -113,7 +113,7 @@ def _round(value: Any) -> Any:
         return {key: _round(each) for key, each in value.items()}
     if isinstance(value, list):
         return [_round(each) for each in value]
-    return round(value, DIGITS) if isinstance(value, float) else value
+    return round(value, PUBLISHED_DIGITS) if isinstance(value, float) else value
 
 
 def list_board(found: Results) -> list[dict[str, Any]]:
@@ -131,7 +131,7 @@ def list_board(found: Results) -> list[dict[str, Any]]:
 _LEVELS = ("protocol_phase", "movement", "small_study")
 
 
-def _given(row: Row) -> str:
+def _given(row: ResultRow) -> str:
     """Return the answer of the confound test at the strictest level that was asked."""
     return next((row.answers[level] for level in _LEVELS if level in row.answers), "")
 

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from embench.challenge.commitment import Part
-from embench.challenge.study import Study
+from embench.challenge.commitment import CommittedPart
+from embench.challenge.study import HostedStudy
 from embench.errors import DataError
 from embench.files import parse_json, read_text, saving, write_text
 from embench.interfaces.units import LabelRule, Target
@@ -51,14 +51,14 @@ class Reference(NamedTuple):
     rows: Predictions
 
 
-def _blank_fold(study: Study, split: Mapping[str, Part], part: Part) -> FoldPredictions:
+def _blank_fold(study: HostedStudy, split: Mapping[str, CommittedPart], part: CommittedPart) -> FoldPredictions:
     """Return a fold that tests the units of a part and trains on the training subjects. All scores are 0."""
     index = np.array(study.positions(split, part), np.int64)
     nothing = decide(study.target, np.zeros((len(index), len(study.target.columns))), study.protocol)
     return FoldPredictions(study.target, 0, 0, index, study.positions(split, "training"), *nothing)
 
 
-def write_reference(folder: Path, study: Study, split: Mapping[str, Part], part: Part) -> None:
+def write_reference(folder: Path, study: HostedStudy, split: Mapping[str, CommittedPart], part: CommittedPart) -> None:
     """Write the labels of a hidden group, and the predictions of confound-only models that were fitted on training
     subjects. Raises DataError if nobody in the group has a label."""
     cohort = study.restrict(split, part)
@@ -88,7 +88,7 @@ def write_reference(folder: Path, study: Study, split: Mapping[str, Part], part:
         scored.predictions.write(folder / "rows.csv.gz")
 
 
-def explain_undefined(study: Study, split: Mapping[str, Part], part: Part) -> str:
+def explain_undefined(study: HostedStudy, split: Mapping[str, CommittedPart], part: CommittedPart) -> str:
     """Return why the primary metric cannot be estimated on the subjects of a part; empty if it can."""
     cohort, fold = study.restrict(split, part), _blank_fold(study, split, part)
     everyone = study.labels()
@@ -169,7 +169,7 @@ def primary_score(scores: Scores) -> tuple[str, Score]:
 
 
 def record_team(
-    study: Study, split: Mapping[str, Part], name: str, sha: str, rows: Sequence[SubmittedRow], out: Path
+    study: HostedStudy, split: Mapping[str, CommittedPart], name: str, sha: str, rows: Sequence[SubmittedRow], out: Path
 ) -> Result:
     """Score a submission on the final group with the study, and write a record like a run's to the folder `out`."""
     cohort, blank = study.restrict(split, "final"), _blank_fold(study, split, "final")

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from embench.challenge.commitment import Part
+from embench.challenge.commitment import CommittedPart
 from embench.data.cohort import Cohort, build_cohort, card_for_protocol, choose_targets
 from embench.data.find import Source, find_source
 from embench.errors import UsageError
@@ -60,7 +60,7 @@ class HiddenCohort(Cohort):
 
 
 @dataclass(frozen=True)
-class Study:
+class HostedStudy:
     """A study of which some subjects will be hidden. `cohort`: all its subjects with a label of the target."""
 
     source: Source
@@ -91,11 +91,11 @@ class Study:
         ]
         return Labels({column: np.array([row[k] for row in rows]) for k, column in enumerate(Labels.FIXED)})
 
-    def positions(self, split: Mapping[str, Part], part: Part) -> tuple[int, ...]:
+    def positions(self, split: Mapping[str, CommittedPart], part: CommittedPart) -> tuple[int, ...]:
         """Return the positions in the cohort of the units of a part's subjects."""
         return tuple(i for i in self.cohort.eligible if split.get(self.cohort.units[i].subject) == part)
 
-    def restrict(self, split: Mapping[str, Part], part: Part) -> Cohort:
+    def restrict(self, split: Mapping[str, CommittedPart], part: CommittedPart) -> Cohort:
         """Return the cohort whose tested units are those of one part. The units of other parts remain in it, so that
         confound-only models can be fitted on training subjects."""
         index = self.positions(split, part)
@@ -105,7 +105,7 @@ class Study:
         return HiddenCohort(**(same | changed))
 
 
-def open_study(ref: StudyRef, progress: ProgressCallback | None = None) -> Study:
+def open_study(ref: StudyRef, progress: ProgressCallback | None = None) -> HostedStudy:
     """Return the study of a challenge, prepared.
 
     Raises:
@@ -144,10 +144,10 @@ def open_study(ref: StudyRef, progress: ProgressCallback | None = None) -> Study
     store = source.prepared(protocol, 1, progress)
     modalities = list(ref.modalities or store.modalities)
     cohort = build_cohort(store, card, (target,), modalities, protocol)
-    return Study(source, card, target, protocol, store, replace(cohort, eligible=cohort.positions))
+    return HostedStudy(source, card, target, protocol, store, replace(cohort, eligible=cohort.positions))
 
 
-def find_exposure(study: Study, *, ever_public: bool) -> list[str]:
+def find_exposure(study: HostedStudy, *, ever_public: bool) -> list[str]:
     """Return why the labels of a study may be known to participants; empty if nothing is known against them."""
     if study.store.synthetic is not None:
         return ["the data are synthetic, so anyone can generate the labels"]
@@ -161,7 +161,9 @@ def find_exposure(study: Study, *, ever_public: bool) -> list[str]:
     return reasons
 
 
-def find_strong_confounds(study: Study, progress: ProgressCallback | None = None) -> tuple[str, float, str] | None:
+def find_strong_confounds(
+    study: HostedStudy, progress: ProgressCallback | None = None
+) -> tuple[str, float, str] | None:
     """Return the strongest confound-only model in the protocol's folds, its score, and the metric.
     Scores are AUROCs or similar, from 0 to 1; None if all are undefined."""
     found = describe_confound_only(study.store, study.card, (study.target,), study.protocol, (0,), progress)
@@ -173,7 +175,7 @@ def find_strong_confounds(study: Study, progress: ProgressCallback | None = None
     return max(best, key=lambda row: row[1]) if best else None
 
 
-def describe_admission(study: Study, *, ever_public: bool, progress: ProgressCallback | None = None) -> list[str]:
+def describe_admission(study: HostedStudy, *, ever_public: bool, progress: ProgressCallback | None = None) -> list[str]:
     """Return why the labels of a study cannot be hidden in earnest: they are known to others, or confound-only models
     predict them. Empty if they can."""
     reasons = find_exposure(study, ever_public=ever_public)
@@ -195,7 +197,7 @@ def describe_resolution(subjects: int) -> str:
     )
 
 
-def list_part(split: Mapping[str, Part], *parts: Part) -> list[str]:
+def list_part(split: Mapping[str, CommittedPart], *parts: CommittedPart) -> list[str]:
     """Return the sorted subjects of some parts."""
     return sorted(name for name, part in split.items() if part in parts)
 

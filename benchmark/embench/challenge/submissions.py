@@ -23,14 +23,14 @@ from embench.records.manifest import as_model
 from embench.records.predictions import NO_FOLD, Faults, SubmittedRow, parse_submission
 
 PREDICTIONS = "predictions.csv"
-FILES = (PREDICTIONS, METHOD_FILE)
-MOST_BYTES = 1 << 26
+SUBMISSION_FILES = (PREDICTIONS, METHOD_FILE)
+MOST_SUBMITTED_BYTES = 1 << 26
 """Most bytes of a submission, packed or unpacked."""
-MOST_MEMBERS = 16
+MOST_ARCHIVE_MEMBERS = 16
 _Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
 
 
-class Method(BaseModel):
+class MethodDeclaration(BaseModel):
     """What a team declares about its method."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
@@ -48,7 +48,7 @@ class Submission(NamedTuple):
     """A valid submission. `sha256`: of its files; `rows`: one for each unit of the hidden subjects."""
 
     sha256: str
-    method: Method
+    method: MethodDeclaration
     rows: Sequence[SubmittedRow]
 
 
@@ -90,7 +90,7 @@ def parse_files(files: Mapping[str, bytes], path: Path, expected: Expected) -> S
     rows, _ = parse_submission(files[PREDICTIONS], path / PREDICTIONS, (expected.target,), expected.name)
     _check_rows(rows, path / PREDICTIONS, expected)
     joined = hashlib.sha256()
-    for name in FILES:
+    for name in SUBMISSION_FILES:
         joined.update(hashlib.sha256(files[name]).digest())
     return Submission(joined.hexdigest(), method, rows)
 
@@ -105,7 +105,7 @@ def read_files(path: Path) -> dict[str, bytes]:
     try:
         mode = path.lstat().st_mode
         if stat.S_ISDIR(mode):
-            found = {name: _read_plain(path / name) for name in FILES}
+            found = {name: _read_plain(path / name) for name in SUBMISSION_FILES}
         elif stat.S_ISREG(mode):
             found = _read_zip(_read_plain(path), path)
         else:
@@ -117,14 +117,14 @@ def read_files(path: Path) -> dict[str, bytes]:
     return found
 
 
-_NAMES = " and ".join(FILES)
+_NAMES = " and ".join(SUBMISSION_FILES)
 
 
 def _refuse(what: str, path: Path) -> DataError:
     return DataError(
         f"the submission is refused: {what}",
         where=str(path),
-        expected=f"a zip file or a folder with {_NAMES}, of {MOST_BYTES >> 20} MB at most",
+        expected=f"a zip file or a folder with {_NAMES}, of {MOST_SUBMITTED_BYTES >> 20} MB at most",
     )
 
 
@@ -136,7 +136,7 @@ def _read_plain(path: Path) -> bytes:
         raise _refuse(f"{path.name} is missing", path.parent) from error
     if not stat.S_ISREG(status.st_mode):
         raise _refuse(f"{path.name} is not a plain file", path.parent)
-    if status.st_size > MOST_BYTES:
+    if status.st_size > MOST_SUBMITTED_BYTES:
         raise _refuse(f"{path.name} has {status.st_size >> 20} MB", path.parent)
     return path.read_bytes()
 
@@ -144,7 +144,7 @@ def _read_plain(path: Path) -> bytes:
 def _read_zip(content: bytes, path: Path) -> dict[str, bytes]:
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         members = archive.infolist()
-        if len(members) > MOST_MEMBERS:
+        if len(members) > MOST_ARCHIVE_MEMBERS:
             raise _refuse(f"it has {len(members)} members", path)
         found: dict[str, bytes] = {}
         for member in members:
@@ -155,12 +155,12 @@ def _read_zip(content: bytes, path: Path) -> dict[str, bytes]:
                 raise _refuse("a member is a link", path)
             if "\\" in name or PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
                 raise _refuse("the name of a member points outside", path)
-            if name not in FILES:
+            if name not in SUBMISSION_FILES:
                 raise _refuse(f"it has other members than {_NAMES}", path)
             if name in found:
                 raise _refuse(f"{name} is in it twice", path)
             found[name] = _read_member(archive, member, path)
-    if missing := [name for name in FILES if name not in found]:
+    if missing := [name for name in SUBMISSION_FILES if name not in found]:
         raise _refuse(f"{' and '.join(missing)} missing", path)
     return found
 
@@ -170,13 +170,13 @@ def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) 
     if member.flag_bits & 1:
         raise _refuse("a member is encrypted", path)
     with archive.open(member) as file:
-        content = file.read(MOST_BYTES + 1)
-    if len(content) > MOST_BYTES:
-        raise _refuse(f"{member.filename} unpacks to more than {MOST_BYTES >> 20} MB", path)
+        content = file.read(MOST_SUBMITTED_BYTES + 1)
+    if len(content) > MOST_SUBMITTED_BYTES:
+        raise _refuse(f"{member.filename} unpacks to more than {MOST_SUBMITTED_BYTES >> 20} MB", path)
     return content
 
 
-def _parse_method(content: bytes, path: Path) -> Method:
+def _parse_method(content: bytes, path: Path) -> MethodDeclaration:
     try:
         found: Any = parse_yaml(content.decode("utf-8"))
     except (UnicodeDecodeError, yaml.YAMLError) as error:
@@ -187,7 +187,7 @@ def _parse_method(content: bytes, path: Path) -> Method:
             where=str(path),
             expected="an answer in place of each TODO",
         )
-    method = as_model(Method, found, "the declaration", str(path), "the keys of the package's method.yaml")
+    method = as_model(MethodDeclaration, found, "the declaration", str(path), "the keys of the package's method.yaml")
     if method.manual_labelling:
         raise DataError(
             "hidden units were labelled by hand", where=f"{path}, manual_labelling", expected="no, as the rules require"
@@ -224,7 +224,7 @@ def write_zip(files: Mapping[str, bytes], out: Path) -> None:
     """Write a submission as a zip file. Raises MachineError if that fails."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name in FILES:
+        for name in SUBMISSION_FILES:
             archive.writestr(zipfile.ZipInfo(name), files[name], zipfile.ZIP_DEFLATED)
     with saving("the submission", out):
         out.parent.mkdir(parents=True, exist_ok=True)

@@ -44,8 +44,8 @@ def _find(folder: Path) -> Layout:
     return place
 
 
-@challenge_app.command()
-def new(
+@challenge_app.command("new")
+def new_challenge(
     out: Annotated[Path, Option(metavar="DIR", help="Folder of the challenge.")],
     study: Annotated[
         str | None,
@@ -84,8 +84,8 @@ def new(
         console.wrapped(line)
 
 
-@challenge_app.command()
-def check(
+@challenge_app.command("check")
+def check_before_sending(
     submission: Annotated[
         Path, Argument(metavar="SUBMISSION", help="Folder or zip with predictions.csv, method.yaml.")
     ],
@@ -124,8 +124,8 @@ def score(inbox: _Inbox, challenge: _Folder = Path(), as_json: Json = False) -> 
     console.note(f"{len(read)} new submissions; answers: {place.feedback}")
 
 
-@challenge_app.command()
-def close(
+@challenge_app.command("close")
+def close_inbox(
     inbox: Annotated[Path | None, Argument(metavar="[INBOX]", help="The inbox; not needed with --rerun.")] = None,
     challenge: _Folder = Path(),
     rerun: Annotated[
@@ -136,7 +136,7 @@ def close(
 ) -> None:
     """Score the final group, once; rank the teams; open the commitment; write the results."""
     from embench.challenge.after import confirm_rerun
-    from embench.challenge.closing import close as close_challenge
+    from embench.challenge.closing import close_challenge
 
     place = _find(challenge)
     if rerun is not None:
@@ -154,12 +154,12 @@ def close(
     console.note(f"publish {place.results}")
 
 
-@challenge_app.command()
-def verify(
+@challenge_app.command("verify")
+def verify_challenge(
     results: Annotated[Path, Argument(metavar="RESULTS", help="Folder of results that a host published.")],
 ) -> None:
     """Check published results: commitment, split and labels; and compute the scores again."""
-    from embench.challenge.after import verify as verify_results
+    from embench.challenge.after import verify_results
 
     for line in verify_results(results):
         console.wrapped(f"checked: {line}" if not line.startswith(("compare", "labels are")) else line)
