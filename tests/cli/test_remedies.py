@@ -43,7 +43,10 @@ def last(embench, line):
         ("data labels", "embench data labels --help"),
         ("labels deap", "embench data labels --help"),
         ("leaderboard compare", "embench compare --help"),
-        ("verify", "embench data verify --help or embench leaderboard verify --help"),
+        (
+            "verify",
+            "embench data verify --help or embench leaderboard verify --help or embench challenge verify --help",
+        ),
     ],
 )
 def test_it_is_the_whole_right_command(embench, line, command):

@@ -14,7 +14,7 @@ import pytest
 
 from embench.cli import main
 from embench.records.record import write_numbers
-from embench.site import build, build_site
+from embench.site import build, build_site, entry_page
 from embench.statistics.result import Result
 from embench.vocabulary import label
 
@@ -90,8 +90,10 @@ def test_the_same_entries_give_the_same_bytes_and_replace_an_earlier_site(notes,
 
 def test_pages_are_kept_and_made_again_where_what_is_kept_is_damaged(tmp_path, monkeypatch):
     monkeypatch.setenv("EMBENCH_CACHE", str(tmp_path / "cache"))
-    load, read = build.load_leaderboard_entry, []
-    monkeypatch.setattr(build, "load_leaderboard_entry", lambda folder: read.append(folder.name) or load(folder))
+    read = []
+    for module, name in ((build, "load_leaderboard_entry"), (entry_page, "_read_entry")):
+        load = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda folder, load=load: read.append(folder.name) or load(folder))
     boards = link_entries(tmp_path / "boards", {"stress_predict/subject-independent-v4": ["unet_se-single-b0*"]})
     first = digests(build_site(boards, tmp_path / "out").parent)
     assert len(read) == 2  # for its figures and its page; nobody confirms the models of a single entry

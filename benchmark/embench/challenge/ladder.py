@@ -25,7 +25,7 @@ def release_score(score: float, best: float | None, step: float) -> float:
     Args:
         score: of the new submission, higher is better. `best`: last released value; None before the first.
 
-    >>> release(0.63, 0.6, 0.1), release(0.74, 0.6, 0.1)
+    >>> release_score(0.63, 0.6, 0.1), release_score(0.74, 0.6, 0.1)
     (0.6, 0.7)
     """
     if best is not None and score <= best + step:

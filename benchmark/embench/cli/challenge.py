@@ -105,8 +105,8 @@ def check_before_sending(
     )
 
 
-@challenge_app.command()
-def score(inbox: _Inbox, challenge: _Folder = Path(), as_json: Json = False) -> None:
+@challenge_app.command("score")
+def score_inbox(inbox: _Inbox, challenge: _Folder = Path(), as_json: Json = False) -> None:
     """Read new submissions, accept or refuse each, and write the answers. After the end, score them without a rank."""
     from embench.challenge.after import score_after
     from embench.challenge.inbox import Inbox

@@ -420,16 +420,22 @@ embench plugin check ./my_net.py:MyNet
 embench challenge new ./study --target arousal --out calm
 embench challenge new --out calm --public-value 8f3a5c
 embench challenge check mine --package public --out mine.zip
+embench challenge check mine.zip --package public
 embench challenge score inbox --challenge calm
+embench challenge score inbox --challenge calm --json
 embench challenge close inbox --challenge calm
 embench challenge close --challenge calm --rerun alpha=again.csv
 embench challenge verify results
+embench challenge verify calm/results
 embench challenge bundle --challenge calm --image example/embench-score:0.1 --out codabench.zip
+embench challenge bundle --challenge calm --image example/embench-score:0.1 --out again.zip
 embench leaderboard show
 embench leaderboard show stress_predict --filter modalities~eda --sort -auroc_within
 embench leaderboard show --target stress --format csv
 embench leaderboard build
 embench leaderboard build --from runs
+embench leaderboard overview
+embench leaderboard overview --out overview.parquet
 embench leaderboard site --out pages
 embench leaderboard site --out pages --notes docs/leaderboards
 embench leaderboard site --runs runs --out pages
