@@ -51,6 +51,7 @@ JOURNEYS = {
 """What a newcomer wants to do, and the page, below `docs`, that says how."""
 
 NARROW = {
+    "docs/boards/README.md": 1,
     "docs/boards/eegmat.md": 2,
     "docs/boards/exercise.md": 1,
     "docs/boards/wearable_stress.md": 1,
