@@ -19,10 +19,10 @@ from embench.challenge.results import (
     as_numbers,
     write_tables,
 )
-from embench.challenge.scoring import primary_score, read_reference, score_rows
+from embench.challenge.scoring import Reference, primary_score, read_reference, score_rows
 from embench.challenge.submissions import METHOD_FILE, PREDICTIONS, parse_files, read_expected
-from embench.errors import CheckFailed, DataError, UsageError
-from embench.files import saving, write_text
+from embench.errors import CheckFailed, UsageError
+from embench.files import reading, saving, write_text
 from embench.records.predictions import parse_submission
 from embench.records.record import format_csv
 from embench.records.scores import Score
@@ -45,7 +45,8 @@ def confirm_rerun(place: Layout, team: str, predictions: Path) -> Results:
             expected=", ".join(row.team for row in found.rows if row.rerun) or "nobody",
         )
     reference = read_reference(place.reference("final"))
-    files = {METHOD_FILE: _DECLARED.encode(), PREDICTIONS: _read_predictions(predictions)}
+    with reading(predictions, missing="the file does not exist"):
+        files = {METHOD_FILE: _DECLARED.encode(), PREDICTIONS: predictions.read_bytes()}
     rows = parse_files(files, predictions.parent, read_expected(place.public)).rows
     _, again = primary_score(score_rows(reference, rows))
     same = again.is_defined and row.score is not None and abs(again.mean - row.score) <= TOLERATED_DIFFERENCE
@@ -62,13 +63,6 @@ _DECLARED = "manual_labelling: no\n" + "".join(
     f"{key}: run again\n" for key in ("method", "code", "external_data", "weights", "adaptation", "time_context")
 )
 """The declaration of predictions that the host made."""
-
-
-def _read_predictions(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise DataError(f"the predictions cannot be read: {error.strerror}", where=str(path)) from error
 
 
 def verify_results(folder: Path) -> list[str]:
@@ -92,7 +86,7 @@ def verify_results(folder: Path) -> list[str]:
     if not set(reference.labels.lines()) <= set(opening.labels):
         raise CheckFailed("labels differ from the opened ones", where=str(folder / "final" / "labels.csv.gz"))
     for row in found.rows:
-        again = _score_published(folder, row.team)
+        again = _score_published(reference, folder / "submissions" / f"{row.team}.csv")
         if (again.mean if again.is_defined else None) is None or row.score is None:
             same = row.score is None and not again.is_defined
         else:
@@ -104,12 +98,9 @@ def verify_results(folder: Path) -> list[str]:
     return [*checked, f"the scores of {len(found.rows)} teams, from their predictions and the labels"]
 
 
-def _score_published(folder: Path, team: str) -> Score:
-    reference, path = read_reference(folder / "final"), folder / "submissions" / f"{team}.csv"
-    try:
+def _score_published(reference: Reference, path: Path) -> Score:
+    with reading(path, missing="a submission is missing"):
         content = path.read_bytes()
-    except OSError as error:
-        raise DataError("a submission is missing", where=str(path)) from error
     rows, _ = parse_submission(content, path, (reference.target,), reference.facts["dataset"])
     return primary_score(score_rows(reference, rows))[1]
 

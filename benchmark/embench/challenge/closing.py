@@ -41,7 +41,7 @@ from embench.challenge.scoring import primary_score, record_team
 from embench.challenge.study import HostedStudy, StudyRef, open_study
 from embench.challenge.submissions import Submission
 from embench.errors import DataError, EmbenchError, UsageError
-from embench.files import aside, read_text, saving, temporary, write_text
+from embench.files import aside, saving, temporary, write_text
 from embench.records.record import format_csv, read_record
 from embench.statistics import metric_facts
 from embench.statistics.comparison import compare_all
@@ -98,7 +98,7 @@ def close_challenge(
     scored = _score_teams(place, inbox, study, opening.split, on_team)
     if not scored:
         raise UsageError("no registered team has a valid submission", where=str(root))
-    found = _collect(place, study, scored, commitment, now)
+    found = _collect(study, opening.split, scored, commitment, now)
     _publish(place, found, opening, scored)
     return found
 
@@ -155,7 +155,11 @@ def _read_finished(folder: Path, submission: Submission) -> Result | None:
 
 
 def _collect(
-    place: Layout, study: HostedStudy, scored: Sequence[ScoredTeam], commitment: Commitment, now: dt.datetime
+    study: HostedStudy,
+    split: Mapping[str, CommittedPart],
+    scored: Sequence[ScoredTeam],
+    commitment: Commitment,
+    now: dt.datetime,
 ) -> Results:
     """Return the results: ranks by paired comparisons, confound-only models, answers, and what limits them."""
     target = study.target.name
@@ -177,25 +181,13 @@ def _collect(
         synthetic=study.store.synthetic is not None,
         metric=metric,
         chance=metric_facts(metric).chance,
-        subjects=len(study.restrict(make_split(place), "final").subjects),
+        subjects=len(study.restrict(split, "final").subjects),
         rows=tuple(rows),
         confound_only=confounds,
         pairs=tuple(pairs),
         sentences=tuple(_list_sentences(rows, pairs, confounds)),
         is_final=not any(row.rerun == "to do" for row in rows),
     )
-
-
-def make_split(place: Layout) -> dict[str, CommittedPart]:
-    """Return subject -> part, as `begin` wrote it. Raises DataError if the file is missing."""
-    import csv
-    import io
-
-    try:
-        rows = list(csv.DictReader(io.StringIO(read_text(place.holder / "split.csv"))))
-        return {row["subject"]: row["part"] for row in rows}  # type: ignore[misc]  # written by `begin`
-    except (OSError, KeyError) as error:
-        raise DataError("the split is missing", where=str(place.holder / "split.csv")) from error
 
 
 def _compare(scored: Sequence[ScoredTeam], target: str) -> list[Pair]:

@@ -60,7 +60,7 @@ def write_bundle(place: Layout, out: Path, image: str) -> None:
         raise UsageError(
             "the Docker image with embench has no name",
             where="--image",
-            expected="an image built from the Dockerfile that docs/guide/challenge.md shows",
+            expected="an image built from the Dockerfile of the bundle, under a name of your choice",
             hint="--image YOURS/embench-score:0.1",
         )
     form, challenge = read_form(place.holder / FORM_FILE), read_challenge(place.public)

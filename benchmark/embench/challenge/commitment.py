@@ -16,9 +16,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, Field, StringConstraints
 
-from embench.challenge.form import PublicValue
+from embench.challenge.form import ChallengePart, PublicValue
 from embench.errors import CheckFailed, DataError, UsageError
 from embench.files import make_folder, parse_json, read_text, saving, write_text
 from embench.records.manifest import as_model
@@ -28,19 +28,15 @@ Document = TypeVar("Document", bound=BaseModel)
 CommitmentDigest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Secrets(_Model):
-    """What only the host knows until the challenge is closed: two random numbers of 256 bits."""
+class Secrets(ChallengePart):
+    """Two random numbers of 256 bits, which only the host knows until the challenge is closed."""
 
     salt: CommitmentDigest
     nonce: CommitmentDigest
 
 
-class Commitment(_Model):
-    """What the host publishes before the public value is known.
+class Commitment(ChallengePart):
+    """The document that the host publishes before the public value is known.
 
     Args:
         salt: SHA-256 of the salt. `subjects`: of the salt, the subjects with their groups, and the sizes of the parts.
@@ -56,15 +52,15 @@ class Commitment(_Model):
     committed: dt.datetime
 
 
-class Sizes(_Model):
+class Sizes(ChallengePart):
     """Number of subjects in each hidden group."""
 
     feedback: int = Field(ge=0)
     final: int = Field(ge=1)
 
 
-class Opening(_Model):
-    """What the host publishes at the end. `nonce` and `labels` are None if labels stay withheld."""
+class Opening(ChallengePart):
+    """The values behind the commitment, published at the end. `nonce` and `labels` are None if labels stay withheld."""
 
     salt: CommitmentDigest
     public_value: str

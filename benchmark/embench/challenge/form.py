@@ -24,11 +24,13 @@ _Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=2, ma
 _Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$")]
 
 
-class _Part(BaseModel):
+class ChallengePart(BaseModel):
+    """A document of a challenge, or a part of one. Unknown fields are refused."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class PublicValue(_Part):
+class PublicValue(ChallengePart):
     """The later public value: its source, and when it becomes known."""
 
     source: _Text
@@ -40,7 +42,7 @@ class PublicValue(_Part):
         return as_utc(when)
 
 
-class EthicsForm(_Part):
+class EthicsForm(ChallengePart):
     """Answers on approval, consent and access, which are published."""
 
     approval: _Text
@@ -53,7 +55,7 @@ class EthicsForm(_Part):
     prohibited_uses: _Text
 
 
-class Form(_Part):
+class Form(ChallengePart):
     """A completed form."""
 
     name: _Name
@@ -91,7 +93,7 @@ def read_form(path: Path) -> Form:
     """Read a form and check that it is complete.
 
     Raises:
-        UsageError: answers are missing; or there is no approval or consent, so that nothing may be published.
+        UsageError: answers are missing; or approval or consent is missing, and the data may not be published.
         DataError: an answer is of the wrong kind.
     """
     content = _read_answers(path)
@@ -134,11 +136,11 @@ def _walk(content: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, An
 
 
 _REFUSALS = re.compile(r"(no|none|not? (yet|approved|applicable)|n/?a|pending|tbd|unknown|-+)\.?", re.IGNORECASE)
-"""Answers that say in words that there is no approval."""
+"""Answers which state that approval is missing."""
 
 
 def _check_consent(form: Form, path: Path) -> None:
-    """Raise UsageError if there is no ethics approval or consent."""
+    """Raise UsageError if ethics approval or consent is missing."""
     missing = [] if not _REFUSALS.fullmatch(form.ethics.approval) else ["approval"]
     missing += [name for name in ("consent_third_parties", "consent_competitions") if not getattr(form.ethics, name)]
     if missing:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +15,6 @@ from embench.challenge.commitment import (
     Sizes,
     commit_split,
     draw_secrets,
-    hash_parts,
     make_commitment,
     read_document,
     split_subjects,
@@ -50,7 +49,7 @@ class Layout(NamedTuple):
 
     @property
     def holder(self) -> Path:
-        """What only the host may see: secrets, hidden labels, state."""
+        """Folder for the host alone: secrets, hidden labels, state."""
         return self.root / "holder"
 
     @property
@@ -65,7 +64,7 @@ class Layout(NamedTuple):
 
     @property
     def results(self) -> Path:
-        """What is published at the end."""
+        """Folder that is published at the end."""
         return self.root / "results"
 
     def reference(self, part: CommittedPart) -> Path:
@@ -74,7 +73,7 @@ class Layout(NamedTuple):
 
 
 class Begun(NamedTuple):
-    """What `begin` did: `stage` is `form`, `committed`, `waiting` or `packed`; `lines` say it in words."""
+    """The step that `begin` took: `stage` is `form`, `committed`, `waiting` or `packed`; `lines` say it in words."""
 
     stage: str
     lines: Sequence[str]
@@ -255,8 +254,3 @@ def _describe_numbers(
     if form.feedback == "ladder":
         facts["feedback_bound"] = describe_bound(len(hidden) - len(final), form.submissions_per_team)
     return facts
-
-
-def identify_package(challenge: Mapping[str, Any]) -> str:
-    """Return a digest of a package's commitments, by which files of one challenge are recognised."""
-    return hash_parts("package", challenge["name"], dict(challenge["commitment"]))[:16]

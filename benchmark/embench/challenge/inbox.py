@@ -11,10 +11,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict
-
 from embench.challenge.commitment import read_document, write_secret
-from embench.challenge.form import FORM_FILE, Form, read_form
+from embench.challenge.form import FORM_FILE, ChallengePart, Form, read_form
 from embench.challenge.hosting import TEAM_COLUMNS, TEAMS_FILE, Layout
 from embench.challenge.ladder import choose_step, describe_bound, release_score
 from embench.challenge.scoring import Reference, primary_score, read_reference, score_rows
@@ -39,15 +37,13 @@ class Team(NamedTuple):
     affiliated: bool
 
 
-class InboxEntry(BaseModel):
-    """What is known of a submission once it was read.
+class InboxEntry(ChallengePart):
+    """The facts on a submission that was read.
 
     Args:
         number: from 1, in the order of arrival within the team. `file`: its name in the inbox. `arrived`: time of its
             last change. `reason`: for the team, why it does not count. `feedback`: released value of the Ladder.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     team: str
     file: str
@@ -61,10 +57,8 @@ class InboxEntry(BaseModel):
     after_close: bool = False
 
 
-class Ledger(BaseModel):
+class Ledger(ChallengePart):
     """All submissions that were read, in that order."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     entries: tuple[InboxEntry, ...] = ()
 

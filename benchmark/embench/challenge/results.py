@@ -8,8 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
-
+from embench.challenge.form import ChallengePart
 from embench.files import write_text
 from embench.records.record import format_csv
 from embench.records.scores import Score
@@ -31,10 +30,8 @@ Pair = tuple[str, str, float, float | None, float | None, float]
 """Two teams, the difference of the first from the second, the ends of its interval, and the corrected p."""
 
 
-class ResultRow(BaseModel):
+class ResultRow(ChallengePart):
     """A line of the final leaderboard. `rank` is 0 for an affiliated team."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     rank: int
     team: str
@@ -48,7 +45,7 @@ class ResultRow(BaseModel):
     rerun: Rerun = ""
 
 
-class Results(BaseModel):
+class Results(ChallengePart):
     """The content of results.json.
 
     Args:
@@ -56,8 +53,6 @@ class Results(BaseModel):
         pairs: for each pair of teams, the difference with its interval, and the corrected p.
         is_final: whether the first three were run again from their code.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     challenge: str
     closed: dt.datetime
@@ -68,7 +63,7 @@ class Results(BaseModel):
     subjects: int
     rows: tuple[ResultRow, ...]
     confound_only: dict[str, tuple[float, float | None, float | None] | None]
-    pairs: tuple[tuple[str, str, float, float | None, float | None, float], ...]
+    pairs: tuple[Pair, ...]
     sentences: tuple[str, ...]
     is_final: bool
 

@@ -19,7 +19,14 @@ from embench.protocols import Fold, Protocol
 from embench.reasons import Reason
 from embench.records.predictions import MODEL, Labels, Predictions, SubmittedRow
 from embench.records.scores import Score, Scores
-from embench.runs.external import PredictionsFile, PreparedRows, RowsByAmount, ScoreOptions, write_scored_record
+from embench.runs.external import (
+    PredictionsFile,
+    PreparedRows,
+    RowsByAmount,
+    ScoreOptions,
+    decide_rows,
+    write_scored_record,
+)
 from embench.statistics.answers import describe_undefined
 from embench.statistics.evaluation import (
     FoldPredictions,
@@ -37,7 +44,7 @@ REFERENCE_FILES = ("facts.json", "labels.csv.gz", "rows.csv.gz")
 
 
 class Reference(NamedTuple):
-    """What is needed to score predictions of one hidden group, without the study.
+    """The facts, labels and rows by which predictions of one hidden group are scored without the study.
 
     Args:
         facts: design, unit length, sessions, groups, protocol, and the target's rule.
@@ -137,17 +144,9 @@ def score_rows(reference: Reference, rows: Sequence[SubmittedRow], *, confounds:
     by_unit = {row.unit: row for row in rows}
     if missing := [unit for unit in units["unit"].tolist() if unit not in by_unit]:
         raise DataError(f"{len(missing)} units have no prediction, such as {missing[0]}", where="predictions.csv")
-    table = np.array([by_unit[unit].scores for unit in units["unit"].tolist()], np.float64)
-    score, decision = decide(target, table, protocol)
-    for k, unit in enumerate(units["unit"].tolist()):
-        stated = by_unit[unit].decision
-        decision[k] = decision[k] if stated is None else stated
-    columns = {name: units[name] for name in units.columns}
-    columns["decision"] = decision
-    if target.traits.has_score_per_class:
-        columns |= dict(zip(target.columns, table.T, strict=True))
-    else:
-        columns["score"] = score
+    score, decision = decide_rows(target, [by_unit[unit] for unit in units["unit"].tolist()], protocol)
+    columns = {name: units[name] for name in units.columns} | {"decision": decision}
+    columns |= dict(zip(target.columns, score.reshape(len(units), -1).T, strict=True))
     length = reference.facts["unit_length_s"]
     return compute_scores(
         Predictions.concatenate([Predictions(columns), *([others] if confounds else [])]),
@@ -176,10 +175,8 @@ def record_team(
     training = study.positions(split, "training")
     by_unit = {row.unit: row for row in rows}
     found = [by_unit[cohort.units[i].id] for i in blank.units.tolist()]
-    score, decision = decide(study.target, np.array([row.scores for row in found], np.float64), study.protocol)
-    for k, row in enumerate(found):
-        decision[k] = decision[k] if row.decision is None else row.decision
-    fold = FoldPredictions(study.target, 0, 0, blank.units, training, score, decision)
+    made = decide_rows(study.target, found, study.protocol)
+    fold = FoldPredictions(study.target, 0, 0, blank.units, training, *made)
     ids = [tuple(cohort.units[i].id for i in index) for index in (training, blank.units.tolist())]
     both = study.restrict({who: "final" for who, part in split.items() if part != "feedback"}, "final")
     by_amount = RowsByAmount({None: rows}, [None])

@@ -9,9 +9,9 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
 from embench.challenge.commitment import CommittedPart
+from embench.challenge.form import ChallengePart
 from embench.data.cohort import Cohort, build_cohort, card_for_protocol, choose_targets
 from embench.data.find import Source, find_source
 from embench.errors import UsageError
@@ -31,10 +31,8 @@ MOST_BY_CONFOUNDS = 0.8
 """Labels that a confound-only model predicts better than this, as an AUROC, do not need the signals."""
 
 
-class StudyRef(BaseModel):
+class StudyRef(ChallengePart):
     """Where the holder's study is, and what is predicted. `demonstration`: whether labels may be known to others."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     dataset: str
     data_root: str | None

@@ -13,8 +13,9 @@ from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, NamedTuple
 
 import yaml
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import ConfigDict, StringConstraints
 
+from embench.challenge.form import ChallengePart
 from embench.challenge.package import HIDDEN, METHOD_FILE, UNITS_FILE, read_challenge
 from embench.errors import DataError
 from embench.files import parse_yaml, read_text, saving
@@ -30,10 +31,10 @@ MOST_ARCHIVE_MEMBERS = 16
 _Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
 
 
-class MethodDeclaration(BaseModel):
-    """What a team declares about its method."""
+class MethodDeclaration(ChallengePart):
+    """A team's answers about its method."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
+    model_config = ConfigDict(coerce_numbers_to_str=True)
 
     method: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=80)]
     code: _Line
@@ -53,7 +54,7 @@ class Submission(NamedTuple):
 
 
 class Expected(NamedTuple):
-    """What a submission has to predict: the target, and unit -> (subject, recording) of all hidden subjects."""
+    """The predictions that a submission needs: the target, and unit -> (subject, recording) of all hidden subjects."""
 
     name: str
     target: Target
@@ -99,7 +100,7 @@ def read_files(path: Path) -> dict[str, bytes]:
     """Return name -> content of a submission's two files. Nothing is unpacked to the disk, and links are not followed.
 
     Raises:
-        DataError: the submission is neither a folder nor a zip file; or a file is missing, no plain file, too large, or
+        DataError: the submission is neither a folder nor a zip file; or a file is missing, not regular, too large, or
             has a name with a path.
     """
     try:
@@ -129,7 +130,7 @@ def _refuse(what: str, path: Path) -> DataError:
 
 
 def _read_plain(path: Path) -> bytes:
-    """Return the content of a file that is no link. Raises DataError for links, devices and large files."""
+    """Return the content of a regular file. Raises DataError for links, devices and large files."""
     try:
         status = path.lstat()
     except FileNotFoundError as error:

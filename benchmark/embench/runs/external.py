@@ -503,13 +503,22 @@ def _make_fold_predictions(
         train = [i for u in fold.train if (i := position[u]) in keep or not fitted]
         for target in cohort.targets:
             found = [predicted.get((target.name, cohort.units[i].id)) for i in index]
-            nothing = (math.nan,) * len(target.columns)
-            table = np.array([row.scores if row else nothing for row in found]).reshape(len(index), len(nothing))
-            score, decision = decide(target, table, protocol)
-            for k, row in enumerate(found):
-                if row is not None and row.decision is not None:
-                    decision[k] = row.decision
-            yield FoldPredictions(target, seed, fold.index, np.array(index, np.int64), tuple(train), score, decision)
+            made = decide_rows(target, found, protocol)
+            yield FoldPredictions(target, seed, fold.index, np.array(index, np.int64), tuple(train), *made)
+
+
+def decide_rows(
+    target: Target, rows: Sequence[SubmittedRow | None], protocol: Protocol
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the score (n,) or (n, K) and the decision (n,) of submitted rows, NaN where there is no row. A decision
+    that a row states takes precedence over the one that follows from its scores."""
+    nothing = (math.nan,) * len(target.columns)
+    table = np.array([row.scores if row else nothing for row in rows], np.float64).reshape(len(rows), len(nothing))
+    score, decision = decide(target, table, protocol)
+    for k, row in enumerate(rows):
+        if row is not None and row.decision is not None:
+            decision[k] = row.decision
+    return score, decision
 
 
 def _count_missing(cohort: Cohort, predictions: Sequence[FoldPredictions]) -> dict[str, dict[str, Any]]:
