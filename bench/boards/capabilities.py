@@ -72,8 +72,8 @@ def _board(entry: LeaderboardEntry, target: str) -> Board:
 
 
 def _compare(own: Row, plain: Row | None) -> list[str]:
-    """Return the score of the reference, the difference and its p; dashes where there is no reference, or no prediction
-    is public."""
+    """Return the score of the reference, the difference and its p; dashes where the reference is missing, or the
+    predictions are not public."""
     if plain is None:
         return ["—"] * 3
     if not own.is_open:
