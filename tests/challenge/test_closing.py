@@ -84,6 +84,24 @@ def test_an_edited_score_is_found(closed):
         verify_results(closed.place.results)
 
 
+@pytest.mark.parametrize("end", ["low", "high"])
+def test_an_edited_interval_is_found(closed, end):
+    path, content = closed.place.results / "results.json", results(closed)
+    content["rows"][0][end] = round(content["rows"][0][end] + 0.02, 3)
+    path.write_text(json.dumps(content))
+    with pytest.raises(CheckFailed, match="the score of .* does not follow"):
+        verify_results(closed.place.results)
+
+
+@pytest.mark.parametrize("edited", [None, [0.1, 0.0, 0.2]])
+def test_an_edited_confound_only_model_is_found(closed, edited):
+    path, content = closed.place.results / "results.json", results(closed)
+    content["confound_only"]["elapsed_time"] = edited
+    path.write_text(json.dumps(content))
+    with pytest.raises(CheckFailed, match="confound-only models do not follow from the files: time since the start"):
+        verify_results(closed.place.results)
+
+
 def test_edited_predictions_and_labels_are_found(closed):
     folder = closed.place.results
     path = folder / "submissions" / "noise.csv"
