@@ -25,8 +25,8 @@ from embench.errors import CheckFailed, UsageError
 from embench.files import reading, saving, write_text
 from embench.records.predictions import parse_submission
 from embench.records.record import format_csv
-from embench.records.scores import Score
-from embench.vocabulary import escape_formula
+from embench.records.scores import Score, Scores
+from embench.vocabulary import escape_formula, label
 
 
 def confirm_rerun(place: Layout, team: str, predictions: Path) -> Results:
@@ -67,7 +67,8 @@ _DECLARED = "manual_labelling: no\n" + "".join(
 
 def verify_results(folder: Path) -> list[str]:
     """Check a folder of results from its files alone: that the opening fits the commitments, and, if labels are
-    published, that the scores follow from submissions and labels. Return what was checked, in words.
+    published, that scores, intervals and confound-only models follow from submissions and labels. Return what was
+    checked, in words.
 
     Raises:
         CheckFailed: something does not fit. DataError: a file is missing or damaged.
@@ -86,23 +87,36 @@ def verify_results(folder: Path) -> list[str]:
     if not set(reference.labels.lines()) <= set(opening.labels):
         raise CheckFailed("labels differ from the opened ones", where=str(folder / "final" / "labels.csv.gz"))
     for row in found.rows:
-        again = _score_published(reference, folder / "submissions" / f"{row.team}.csv")
-        if (again.mean if again.is_defined else None) is None or row.score is None:
-            same = row.score is None and not again.is_defined
-        else:
-            same = round(again.mean, PUBLISHED_DIGITS) == row.score
-        if not same:
+        scores = _score_published(reference, folder / "submissions" / f"{row.team}.csv")
+        _, again = primary_score(scores)
+        if _round_numbers(again) != (None if row.score is None else (row.score, row.low, row.high)):
             raise CheckFailed(
                 f"the score of {row.team} does not follow from the files", where=str(folder), expected=str(row.score)
+            )
+        models = {
+            model.name: _round_numbers(model.scores.get(found.metric))
+            for model in scores.get_confound_only_models(reference.target.name)
+        }
+        known = found.confound_only
+        if wrong := [name for name in {**models, **known} if models.get(name) != known.get(name)]:
+            raise CheckFailed(
+                f"scores of confound-only models do not follow from the files: {', '.join(map(label, wrong))}",
+                where=str(folder),
             )
     return [*checked, f"the scores of {len(found.rows)} teams, from their predictions and the labels"]
 
 
-def _score_published(reference: Reference, path: Path) -> Score:
+def _round_numbers(score: Score | None) -> tuple[float | None, ...] | None:
+    """Return a score and the ends of its interval as they are published; None if the score is undefined."""
+    numbers = as_numbers(score)
+    return numbers and tuple(None if each is None else round(each, PUBLISHED_DIGITS) for each in numbers)
+
+
+def _score_published(reference: Reference, path: Path) -> Scores:
     with reading(path, missing="a submission is missing"):
         content = path.read_bytes()
     rows, _ = parse_submission(content, path, (reference.target,), reference.facts["dataset"])
-    return primary_score(score_rows(reference, rows))[1]
+    return score_rows(reference, rows)
 
 
 def score_after(place: Layout, root: Path, now: dt.datetime) -> list[dict[str, Any]]:
@@ -114,8 +128,7 @@ def score_after(place: Layout, root: Path, now: dt.datetime) -> list[dict[str, A
     for entry in inbox.entries:
         if entry.after_close and entry.state == "valid":
             _, found = primary_score(score_rows(reference, inbox.load(entry).rows))
-            numbers = as_numbers(found) or (None, None, None)
-            mean, low, high = (None if x is None else round(x, PUBLISHED_DIGITS) for x in numbers)
+            mean, low, high = _round_numbers(found) or (None, None, None)
             rows.append(
                 {"team": entry.team, "method": escape_formula(entry.method), "score": mean, "low": low, "high": high}
             )
