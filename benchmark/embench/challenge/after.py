@@ -45,7 +45,7 @@ def confirm_rerun(place: Layout, team: str, predictions: Path) -> Results:
             expected=", ".join(row.team for row in found.rows if row.rerun) or "nobody",
         )
     reference = read_reference(place.reference("final"))
-    with reading(predictions, missing="the file does not exist"):
+    with reading(predictions, missing="no such file"):
         files = {METHOD_FILE: _DECLARED.encode(), PREDICTIONS: predictions.read_bytes()}
     rows = parse_files(files, predictions.parent, read_expected(place.public)).rows
     _, again = primary_score(score_rows(reference, rows))

@@ -604,7 +604,7 @@ class SubmittedRow(NamedTuple):
 def read_submission(path: Path, card: Card) -> tuple[list[SubmittedRow], str]:
     """Return the rows of a CSV file of predictions, gzipped or not, and the SHA-256 of its text; see
     `parse_submission`. Raises DataError also if the file cannot be read."""
-    with reading(path, missing="the file does not exist", expected="CSV, gzipped or not"):
+    with reading(path, missing="no such file", expected="CSV, gzipped or not"):
         content = read_bytes(Path(path))
     return parse_submission(content, path, card.targets, card.name)
 
