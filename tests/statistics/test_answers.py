@@ -293,6 +293,12 @@ def test_a_network_is_named_in_the_sentence_as_its_author_calls_it(encoder: str,
     assert f"On Stress-Predict (n = 34), {text}" in sentence_and_notes(method=method)
 
 
+def test_the_sentence_says_of_synthetic_data_that_they_are() -> None:
+    dataset = {"name": "embench_plugins/stress_predict", "synthetic": {"effect": 0.8}}
+    expected = "On synthetic data in the format of Stress-Predict (n = 34), "
+    assert expected in sentence_and_notes(dataset=dataset)
+
+
 def test_the_sentence_names_the_other_study_that_was_trained_on() -> None:
     text = sentence_and_notes(config={"train_dataset": "embench_plugins/wearable_stress"})
     assert ", trained on Wearable Stress alone and tested on participants not used for training," in text

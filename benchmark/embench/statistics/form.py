@@ -326,6 +326,8 @@ def _sentence(run: Mapping[str, Any], result: TargetAnswers, about: TargetQuesti
     subjects = run["cohort"]["subjects"]
     n = subjects if isinstance(subjects, int) else len(subjects)
     dataset = _dataset_title(about.dataset)
+    if run["dataset"].get("synthetic") is not None:
+        dataset = f"synthetic data in the format of {dataset}"
     method = _method_for_paper(run)
     tested = _test_clause(run)
     if result.score is None:
