@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
+from typing import NamedTuple
 
 from bench.boards.published import Board, Row, figure, published, question, shown
 from bench.boards.rows import DATASETS, leaderboard_rows
@@ -12,6 +14,7 @@ from embench.leaderboard.entries import LeaderboardEntry
 from embench.planning.request import Request
 from embench.sets.rows import BaselineRow
 from embench.statistics.gains import compare_curves
+from embench.statistics.intervals import Estimate
 
 HEADS = ("leaderboard", "method", "what", "score", "without", "difference", "p")
 _FIELDS = {
@@ -26,16 +29,44 @@ _CONTINUOUS = "continuous target; without: signal means with ridge regression"
 """What rows that name their targets show: in this set, these are continuous."""
 
 
+class Gain(NamedTuple):
+    """A published row of the set, what it shows, and the same method without it where that is published.
+
+    `difference` and `p` are None where predictions are not public."""
+
+    own: Row
+    what: str
+    plain: Row | None
+    difference: Estimate | None
+    p: float | None
+
+
+@cache
+def measure_gains() -> list[Gain]:
+    """Return the published rows of the set, each beside the same method without its capability."""
+    rows = [row for dataset in DATASETS for row in leaderboard_rows(dataset, "capabilities-v1")]
+    return [gain for row in rows for gain in _measure(row)]
+
+
 def capabilities() -> str:
     """Table of each published row of the set: its score, that without the capability, and their paired difference."""
     lines = [
-        line for dataset in DATASETS for row in leaderboard_rows(dataset, "capabilities-v1") for line in _lines(row)
+        [
+            gain.own.board.title,
+            gain.own.estimator.partition(",")[0],
+            gain.what,
+            shown(gain.own.score()),
+            shown(gain.plain.score()) if gain.plain else "—",
+            shown(gain.difference, "+.3f"),
+            "—" if gain.p is None else figure(gain.p),
+        ]
+        for gain in measure_gains()
     ]
     return table(HEADS, lines) if lines else "No entry of the set is published."
 
 
-def _lines(row: BaselineRow) -> Iterator[list[str]]:
-    """Yield the lines of a row of the set, one for each target of its entry."""
+def _measure(row: BaselineRow) -> Iterator[Gain]:
+    """Yield the gains of a row of the set, one for each target of its entry."""
     request, what = row.request, _describe(row)
     entry = _find(request, tuned=bool(row.search))
     if entry is None or not what:
@@ -45,7 +76,7 @@ def _lines(row: BaselineRow) -> Iterator[list[str]]:
     other = _find(replace(request, **without))
     for target in entry.targets:
         own, plain = (Row(each, _board(each, target)) if each else None for each in (entry, other))
-        yield [own.board.title, own.estimator.partition(",")[0], what, shown(own.score()), *_compare(own, plain)]
+        yield Gain(own, what, plain, *_compare(own, plain))
 
 
 def _describe(row: BaselineRow) -> str:
@@ -71,16 +102,13 @@ def _board(entry: LeaderboardEntry, target: str) -> Board:
     return Board(entry.board, target, entry.run.protocol.name)
 
 
-def _compare(own: Row, plain: Row | None) -> list[str]:
-    """Return the score of the reference, the difference and its p; dashes where the reference is missing, or the
-    predictions are not public."""
-    if plain is None:
-        return ["—"] * 3
-    if not own.is_open:
-        return [shown(plain.score()), "—", "—"]
-    if own.run.calibration_data is not None:
-        (found,) = compare_curves([own.record, plain.record], targets=[own.board.target], metric=own.board.metric)
-        (gain,) = found.gains
-        return [shown(plain.score()), shown(gain.difference, "+.3f"), figure(gain.p)]
-    gap = own.against(plain)
-    return [shown(plain.score()), shown(gap.difference, "+.3f"), figure(gap.p)]
+def _compare(own: Row, plain: Row | None) -> tuple[Estimate | None, float | None]:
+    """Return the difference and its p; None where the reference is missing, or predictions are not public."""
+    if plain is None or not own.is_open:
+        return None, None
+    if own.run.calibration_data is None:
+        gap = own.against(plain)
+        return gap.difference, gap.p
+    (found,) = compare_curves([own.record, plain.record], targets=[own.board.target], metric=own.board.metric)
+    (gain,) = found.gains
+    return gain.difference, gain.p

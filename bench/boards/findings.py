@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import re
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import jinja2
 
-from bench.boards.published import EVERY, WITHIN, figure, low, shown
+from bench.boards.capabilities import Gain, measure_gains
+from bench.boards.paired import LEVEL, pretrained_pairs, sensor_pairs
+from bench.boards.published import EVERY, WITHIN, Board, figure, low, shown
 from bench.boards.rows import FIXED
 from embench.statistics.intervals import Estimate
 
 TEMPLATE = Path(__file__).with_name("findings.md.j2")
-
-
-def verdict(difference: Estimate) -> str:
-    """Return whether a paired difference is shown to be above 0."""
-    return "shown" if low(difference) > 0 else "not shown"
 
 
 def written() -> str:
@@ -33,15 +32,49 @@ def written() -> str:
         lstrip_blocks=True,
         autoescape=False,  # noqa: S701  Markdown
     )
-    environment.filters |= {"shown": shown, "figure": figure, "verdict": verdict}
-    names = {"stress": EVERY[1], "task": EVERY[5]}
+    environment.filters |= {"shown": shown}
     page = environment.get_template(TEMPLATE.name).render(
-        boards=EVERY,
-        **names,
-        within=WITHIN,
-        protocol=FIXED,
+        boards=EVERY, within=WITHIN, protocol=FIXED, level=figure(LEVEL, ".2f"), **_answers()
     )
     return "\n\n".join(_wrapped(block) for block in re.split(r"\n{2,}", page.strip())) + "\n"
+
+
+def _answers() -> dict[str, Any]:
+    """Return what the six answers are made of."""
+    stress = [board for board in EVERY if board.target == "stress"]
+    sensors = sensor_pairs()
+    gains = [gain for gain in measure_gains() if gain.difference is not None]
+    calibrated = [gain for gain in gains if gain.own.run.calibration_data is not None]
+    without = [(board, _largest_loss(board, gains)) for board in stress]
+    kinds = [board.families for board in EVERY if all(board.families) and board.first.is_open]
+    families = [(features[0], network[0]) for features, network in kinds]
+    pretrained = [found for *_, found in pretrained_pairs() if found]
+    return {
+        "stress": stress,
+        "predicted": [b.summary.dataset for b in stress if len(b.adding) > int(b.by_chance("movement"))],
+        "largest": max((board.asked[0] for board in stress), key=lambda row: row.decides.partial_r.mean),
+        "compared": sum(len(pair.p) for pair in sensors),
+        "sensors_shown": [(pair, name) for pair in sensors for name in pair.shown],
+        "brain_or_heart": any(pair.shown for pair in sensors if pair.board.dataset == "eegmat"),
+        "without": without,
+        "families": families,
+        "kinds_differ": any(is_shown(network.against(features).difference) for features, network in families),
+        "pretrained": pretrained,
+        "pretrained_shown": [found for found in pretrained if low(found.difference) > 0],
+        "calibrated": sorted(calibrated, key=lambda gain: -gain.difference.mean),
+        "calibrated_shown": [gain for gain in calibrated if low(gain.difference) > 0],
+    }
+
+
+def is_shown(difference: Estimate) -> bool:
+    """Return True if the interval of a difference excludes 0."""
+    return low(difference) > 0 or (difference.high is not None and difference.high < 0)
+
+
+def _largest_loss(board: Board, gains: Sequence[Gain]) -> Gain:
+    """Return the largest loss of a method that is tested without one of its sensors."""
+    lost = [gain for gain in gains if gain.own.board == board and gain.own.run.config.get("drop")]
+    return min(lost, key=lambda gain: gain.difference.mean)
 
 
 def _wrapped(block: str) -> str:

@@ -111,6 +111,10 @@ class Board:
         """The leaderboard in one line."""
         return summarise(self.section)
 
+    def by_chance(self, question: str) -> str:
+        """Most rows with the answer *yes*, 95 times in 100, if no method predicted anything."""
+        return self.summary.cells[question].partition("(")[2].rstrip(")")
+
     @property
     def looks(self) -> int:
         """Least number of openings of the target's labels: one for each published run on its dataset."""

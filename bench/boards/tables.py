@@ -24,6 +24,7 @@ from bench import ROOT
 from bench.boards import BOARDS
 from bench.boards.capabilities import capabilities
 from bench.boards.findings import written
+from bench.boards.paired import pretrained_pairs, select_from_scratch, sensor_pairs
 from bench.boards.published import EVERY, WITHIN, Board, Row, bold, figure, published, question, shown
 from bench.boards.rows import DATASETS, FAST, FIXED, STRICT, leaderboard_rows
 from bench.exercise import false_alarms, minutes
@@ -41,7 +42,7 @@ from embench.report.facts import RunFacts
 from embench.report.sections import group_scores
 from embench.sets.files import SET_LEVELS, find_set
 from embench.statistics.gains import subject_gap, subject_scores
-from embench.statistics.intervals import Estimate, holm, measure_spread, rank_methods, t_test
+from embench.statistics.intervals import Estimate, holm, rank_methods, t_test
 from embench.statistics.joined import recorded_target
 
 DOCS = ROOT / "docs"
@@ -164,23 +165,27 @@ def associated(boards: Sequence[Board] = EVERY) -> str:
     return table(["board", "entry", "partial r", "difference", "seeds alone"], lines)
 
 
-def pretraining(boards: Sequence[Board] = EVERY) -> str:
+def sensors() -> str:
+    """Table of the same estimators on two sensors; bold: p below .05, with Holm's correction over the column."""
+    lines = []
+    for pair in sensor_pairs():
+        cells = []
+        for name in FAST:
+            gap = pair.differences.get(name)
+            text = shown(gap.difference, "+.3f") if gap else "—"
+            cells.append(f"**{text}**" if gap and name in pair.shown else text)
+        lines.append([pair.board.title, pair.label, *cells])
+    return table(["board", "difference", *FAST], lines)
+
+
+def pretraining() -> str:
     """Each row after pretraining against the same one from scratch; the difference has p without correction."""
     lines = []
-    for board in boards:
-        scratch = _from_scratch(board)
-        for row in [row for row in board.rows if row.pretrained and row.name in scratch]:
-            other = scratch[row.name]
-            found = row.against(other) if row.is_open else None
-            gap = [shown(found.difference, "+.3f"), figure(found.p)] if found else ["—", "—"]
-            scores = [f"`{board.metric}`", shown(row.score()), shown(other.score())]
-            lines.append([board.title, row.name, row.pretrained, *scores, *gap])
+    for row, other, found in pretrained_pairs():
+        gap = [shown(found.difference, "+.3f"), figure(found.p)] if found else ["—", "—"]
+        scores = [f"`{row.board.metric}`", shown(row.score()), shown(other.score())]
+        lines.append([row.board.title, row.name, row.pretrained, *scores, *gap])
     return table(["board", "network", "pretrained by", "score", "pretrained", "from scratch", "difference", "p"], lines)
-
-
-def _from_scratch(board: Board) -> dict[str, Row]:
-    """Name -> the row without pretraining."""
-    return {row.name: row for row in board.rows if not row.pretrained}
 
 
 def strict() -> str:
@@ -214,7 +219,7 @@ def elsewhere() -> str:
     correction is over all differences."""
     lines, gaps = [], []
     for board, other in ((EVERY[0], "wearable_stress"), (EVERY[1], "stress_predict")):
-        at_home = _from_scratch(board)
+        at_home = select_from_scratch(board)
         for row in replace(board, trained_on=other).rows:
             name = row.name.replace(f", trained on {other}", "")
             home = at_home.get(name)
@@ -244,18 +249,6 @@ def choice(boards: Sequence[Board] = EVERY) -> str:
         ])  # fmt: skip
     heads = ["board", "score", "rows", "first row", "its score", "lead", "lead by luck", "less luck", "its ranks"]
     return table([*heads, "rows told apart from any other"], lines)
-
-
-def noise(boards: Sequence[Board] = EVERY) -> str:
-    """Table of the variation of scores between seeds and between rows, and the width of their intervals."""
-    lines = []
-    for board in boards:
-        rows = board.best_first
-        spread = measure_spread([row.score() for row in rows], [row.summands for row in rows if row.summands])
-        cells = ["—" if each is None else figure(each) for each in vars(spread).values()]
-        lines.append([board.title, f"`{board.metric}`", str(len(rows)), *cells])
-    heads = ["board", "score", "rows", "SD between rows", "half an interval", "SD between seeds"]
-    return table([*heads, "half an interval of a difference"], lines)
 
 
 def overview() -> str:
@@ -360,11 +353,11 @@ TABLES: dict[str, Callable[[], str]] = {
             adding,
             highest,
             associated,
+            sensors,
             pretraining,
             strict,
             elsewhere,
             choice,
-            noise,
         )
     },
 }

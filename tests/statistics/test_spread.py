@@ -1,10 +1,9 @@
-"""How much scores vary, against numbers computed by hand and against many draws."""
+"""The detectable difference of two entries, against many draws."""
 
 import numpy as np
 import pytest
 
-from embench.records.scores import Score
-from embench.statistics.intervals import Summands, detectable_difference, measure_spread
+from embench.statistics.intervals import Summands, detectable_difference
 
 
 def summands(adjusted, by_seed=None, fits="units"):
@@ -15,28 +14,6 @@ def summands(adjusted, by_seed=None, fits="units"):
         np.asarray([adjusted, adjusted] if by_seed is None else by_seed, float),
         np.zeros((1, 1, 1), bool),
     )
-
-
-def score(mean, half):
-    return Score(mean=mean, low=mean - half, high=mean + half)
-
-
-def test_the_spread_of_rows_seeds_and_intervals():
-    one = summands([0.3, 0.3], [[0.2, 0.3], [0.3, 0.4]])  # the seeds add up to .5 and .7
-    other = summands([0.2, 0.2], [[0.2, 0.2], [0.2, 0.2]])
-    found = measure_spread([score(0.6, 0.1), score(0.4, 0.3)], [one, other])
-    assert found.rows == pytest.approx(0.2 / 2**0.5)
-    assert found.interval == pytest.approx(0.2)
-    assert found.seeds == pytest.approx(0.2 / 2**0.5 / 2)
-    assert found.difference == pytest.approx(0)  # every group of subjects gains as much
-
-
-def test_rows_on_other_units_have_no_difference_and_rows_without_summands_no_seeds():
-    apart = [summands([0.1, 0.2]), summands([0.2, 0.2], fits="other units")]
-    two = [score(0.3, 0.1), Score(mean=0.4)]
-    assert measure_spread(two, apart).difference is None
-    nothing = measure_spread(two, [])
-    assert (nothing.seeds, nothing.difference) == (None, None)
 
 
 def test_the_detectable_difference_is_two_standard_errors_of_a_sum_over_groups():

@@ -681,37 +681,6 @@ def _contribution_matrix(parts: Sequence[Mapping[str, float]]) -> np.ndarray:
     return np.array([[by_group.get(name, np.nan) for name in names] for by_group in parts])
 
 
-@dataclass(frozen=True)
-class Spread:
-    """Spread of the scores of a leaderboard.
-
-    Args:
-        rows: standard deviation of the entries' scores.
-        interval: half a 95 % interval, median over entries.
-        seeds: standard deviation between the seeds of an entry, median over entries; None if unknown.
-        difference: half a 95 % interval of the difference of two entries on the same units, median over pairs; None
-            without pairs."""
-
-    rows: float
-    interval: float
-    seeds: float | None
-    difference: float | None
-
-
-def measure_spread(scores: Sequence[Score], summands: Sequence[Summands]) -> Spread:
-    """Return how much the scores of two or more leaderboard entries differ, and how uncertain they are. `summands`: the
-    contributions to the scores of those entries that publish them."""
-    halves = [(s.high - s.low) / 2 for s in scores if s.low is not None and s.high is not None]
-    seeds = [np.std(np.nansum(each.by_seed, 1), ddof=1) for each in summands]
-    gaps = [detectable_difference(a, b) for a, b in combinations(summands, 2) if a.fits == b.fits]
-    return Spread(
-        rows=float(np.std([score.mean for score in scores], ddof=1)),
-        interval=float(np.median(halves)),
-        seeds=float(np.median(seeds)) if seeds else None,
-        difference=float(np.median(gaps)) if gaps else None,
-    )
-
-
 def detectable_difference(a: Summands, b: Summands) -> float:
     """Return half a 95 % interval (two standard errors) of the difference of two entries on the same units, without the
     training-overlap correction."""
