@@ -449,8 +449,7 @@ def overview(
         console.wrapped(found.sentence)
         console.wrapped(f"Leaderboards: {', '.join(facts['leaderboards'])}.")
         if found.others:
-            other = (f"{method} ({count})" for method, count in found.others.items())
-            console.wrapped(f"Methods without an entry on each leaderboard: {', '.join(other)}.")
+            console.wrapped(f"{len(found.others)} other methods lack an entry on some leaderboard: --json lists them.")
         if out is not None:
             console.echo(str(out))
 
