@@ -129,7 +129,7 @@ def test_each_leaf_of_the_results_is_checked_or_listed(closed):
         elif not any(word in said for word in called(content, at)):
             unnamed.append((at, said))
     assert missed == UNCHECKED_RESULTS
-    assert unnamed == []
+    assert unnamed == [], unnamed
 
 
 def test_removed_and_added_parts_of_the_results_are_found(closed):
@@ -161,7 +161,9 @@ def test_a_team_that_was_left_out_everywhere_but_in_one_place_is_found(closed):
     whole = closed.root / "whole"
     shutil.copytree(folder, whole)
     places: dict[str, Callable[[], object]] = {
-        "results.json": lambda: forge(folder, {**content, "rows": [r for r in content["rows"] if r["team"] != "noise"]}),
+        "results.json": lambda: forge(
+            folder, {**content, "rows": [r for r in content["rows"] if r["team"] != "noise"]}
+        ),
         "submissions": lambda: shutil.rmtree(folder / "submissions" / "noise"),
         "teams.csv": lambda: _drop_lines(folder / "teams.csv", "noise"),
         "status.csv": lambda: _drop_lines(folder / "status.csv", "noise"),
@@ -251,7 +253,9 @@ def test_each_file_of_a_submission_and_of_the_reference_is_checked(closed):
         path.write_bytes(before)
     text = (folder / "submissions" / "noise" / "predictions.csv").read_text()
     lines = text.splitlines()
-    (folder / "submissions" / "noise" / "predictions.csv").write_text("\n".join([lines[0], *reversed(lines[1:])]) + "\n")
+    (folder / "submissions" / "noise" / "predictions.csv").write_text(
+        "\n".join([lines[0], *reversed(lines[1:])]) + "\n"
+    )
     assert "noise" in is_found(folder)  # the scores are the same; the file is not the team's
 
 

@@ -13,6 +13,7 @@ from embench.challenge.commitment import (
     CommittedPart,
     Secrets,
     Sizes,
+    commit_reference,
     commit_split,
     draw_secrets,
     make_commitment,
@@ -23,7 +24,7 @@ from embench.challenge.commitment import (
 from embench.challenge.form import FORM_FILE, Form, read_form, write_form
 from embench.challenge.ladder import describe_bound
 from embench.challenge.package import CHALLENGE_FILE, write_public_package
-from embench.challenge.scoring import explain_undefined, write_reference
+from embench.challenge.scoring import explain_undefined, hash_reference, write_reference
 from embench.challenge.study import (
     HostedStudy,
     StudyRef,
@@ -205,7 +206,11 @@ def _pack(
     facts |= {
         "demonstration": commitment.demonstration,
         "public_value": {**commitment.public_value.model_dump(mode="json"), "value": public_value},
-        "commitment": {"salt": commitment.salt, "split_and_labels": commit_split(drawn.nonce, split, labels)},
+        "commitment": {
+            "salt": commitment.salt,
+            "split_and_labels": commit_split(drawn.nonce, split, labels),
+            "reference": commit_reference(drawn.nonce, hash_reference(place.reference("final"))),
+        },
         "modalities": list(ref.modalities or study.store.modalities),
     }
     whole = aside(place.public)

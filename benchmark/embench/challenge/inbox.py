@@ -9,12 +9,13 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 from embench.challenge.commitment import read_document, write_secret
 from embench.challenge.form import FORM_FILE, ChallengePart, Form, read_form
 from embench.challenge.hosting import TEAM_COLUMNS, TEAMS_FILE, Layout
 from embench.challenge.ladder import choose_step, describe_bound, release_score
+from embench.challenge.results import STATUS_FILE
 from embench.challenge.scoring import Reference, primary_score, read_reference, score_rows
 from embench.challenge.submissions import Expected, Submission, parse_files, read_expected, read_files
 from embench.errors import DataError, EmbenchError, UsageError
@@ -196,7 +197,7 @@ class Inbox:
         ]
         with saving("the answers", folder):
             folder.mkdir(parents=True, exist_ok=True)
-            write_text(folder / "status.csv", format_csv(rows, STATUS_COLUMNS))
+            write_text(folder / STATUS_FILE, format_csv(rows, STATUS_COLUMNS))
             for team in sorted(self.teams):
                 if own := [e for e in self.entries if e.team == team]:
                     (folder / "teams").mkdir(exist_ok=True)
@@ -254,6 +255,7 @@ def _public_reason(entry: InboxEntry) -> str:
     return "format; the team has the details" if entry.state == "invalid" else entry.reason
 
 
-def summarise_inbox(entries: Sequence[InboxEntry]) -> Mapping[str, int]:
-    """Return state -> number of submissions."""
-    return Counter(each.state for each in entries)
+def count_states(rows: Sequence[Mapping[str, str]]) -> dict[str, int]:
+    """Return state -> number of submissions of a table of answers."""
+    counts = Counter(row["state"] for row in rows)
+    return {state: counts[state] for state in get_args(State)}

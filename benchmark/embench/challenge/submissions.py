@@ -87,9 +87,15 @@ def check_submission(path: Path, package: Path) -> Submission:
 
 def parse_files(files: Mapping[str, bytes], path: Path, expected: Expected) -> Submission:
     """Return the checked content of a submission's files. `path`: the submission, for messages. Raises DataError."""
+    found = parse_published(files, path, expected.name, expected.target)
+    _check_rows(found.rows, path / PREDICTIONS, expected)
+    return found
+
+
+def parse_published(files: Mapping[str, bytes], path: Path, name: str, target: Target) -> Submission:
+    """Return the content of a submission to the challenge `name`, whose units are not checked. Raises DataError."""
     method = _parse_method(files[METHOD_FILE], path / METHOD_FILE)
-    rows, _ = parse_submission(files[PREDICTIONS], path / PREDICTIONS, (expected.target,), expected.name)
-    _check_rows(rows, path / PREDICTIONS, expected)
+    rows, _ = parse_submission(files[PREDICTIONS], path / PREDICTIONS, (target,), name)
     joined = hashlib.sha256()
     for name in SUBMISSION_FILES:
         joined.update(hashlib.sha256(files[name]).digest())

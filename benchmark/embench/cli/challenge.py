@@ -158,11 +158,11 @@ def close_inbox(
 def verify_challenge(
     results: Annotated[Path, Argument(metavar="RESULTS", help="Folder of results that a host published.")],
 ) -> None:
-    """Check published results: commitment, split and labels; and compute the scores again."""
-    from embench.challenge.after import verify_results
+    """Check published results: commitment, split, labels; compute scores, comparisons and ranks again."""
+    from embench.challenge.verification import verify_results
 
     for line in verify_results(results):
-        console.wrapped(f"checked: {line}" if not line.startswith(("compare", "labels are")) else line)
+        console.wrapped(line if line.startswith(("compare", "not checked")) else f"checked: {line}")
 
 
 @challenge_app.command()
