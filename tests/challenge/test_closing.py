@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -63,6 +64,20 @@ def test_it_cannot_be_closed_without_a_submission(host):
     host.inbox.mkdir()
     with pytest.raises(UsageError, match="no registered team has a valid submission"):
         host.close(CLOSED)
+
+
+@pytest.mark.slow
+def test_a_subject_who_is_missing_at_the_end_is_named(host, study, tmp_path):
+    host.register(("alpha", "a", "no"))
+    host.submit("alpha", "one")
+    changed = tmp_path / study.name
+    shutil.copytree(study, changed)
+    shutil.rmtree(changed / "P07")
+    ref = host.place.holder / "study.json"
+    ref.write_text(ref.read_text().replace(str(study), str(changed)))
+    with pytest.raises(UsageError, match=r"(?s)1 subject of the commitment is missing.* P.*begin a new challenge"):
+        host.close()
+    assert not host.place.results.exists()
 
 
 def test_anyone_can_verify_the_published_files(closed):

@@ -21,7 +21,7 @@ from embench.challenge.commitment import (
 from embench.challenge.form import FORM_FILE, read_form
 from embench.challenge.hosting import COMMITMENT_FILE, SECRETS_FILE, STUDY_FILE, TEAMS_FILE, Layout
 from embench.challenge.inbox import Inbox, count_states, read_teams
-from embench.challenge.measuring import Measured, measure_teams
+from embench.challenge.measuring import MeasuredTeams, measure_teams
 from embench.challenge.package import CHALLENGE_FILE, read_challenge
 from embench.challenge.results import (
     FINAL_FOLDER,
@@ -178,7 +178,7 @@ def _collect(
     )
 
 
-def _make_row(each: ScoredTeam, found: Measured, target: str) -> ResultRow:
+def _make_row(each: ScoredTeam, found: MeasuredTeams, target: str) -> ResultRow:
     mean, low, high = found.scores[each.team] or (None, None, None)
     with_signals = {answer.question: str(answer.answer) for answer in each.result.answers[target].answers}
     return ResultRow(

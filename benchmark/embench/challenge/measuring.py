@@ -15,13 +15,13 @@ from embench.records.scores import Scores
 from embench.statistics.answers import answer_questions
 from embench.statistics.comparison import compare_all
 
-Numbers = tuple[float, float | None, float | None] | None
+ScoreNumbers = tuple[float, float | None, float | None] | None
 """A score and the ends of its interval; None if it is undefined."""
 NEED_SIGNALS = ("movement", "protocol_phase")
 """Questions whose answers need the signals of the final group."""
 
 
-class Measured(NamedTuple):
+class MeasuredTeams(NamedTuple):
     """What follows from predictions and labels: the primary metric, and by team or model its numbers.
 
     Args:
@@ -29,13 +29,13 @@ class Measured(NamedTuple):
     """
 
     metric: str
-    scores: Mapping[str, Numbers]
+    scores: Mapping[str, ScoreNumbers]
     answers: Mapping[str, Mapping[str, str]]
-    confound_only: Mapping[str, Numbers]
+    confound_only: Mapping[str, ScoreNumbers]
     pairs: Sequence[Pair]
 
 
-def measure_teams(reference: Reference, submitted: Mapping[str, Sequence[SubmittedRow]]) -> Measured:
+def measure_teams(reference: Reference, submitted: Mapping[str, Sequence[SubmittedRow]]) -> MeasuredTeams:
     """Score and compare teams on the final group.
 
     Args:
@@ -47,7 +47,7 @@ def measure_teams(reference: Reference, submitted: Mapping[str, Sequence[Submitt
     scored = {team: score_rows(reference, rows) for team, rows in submitted.items()}
     first = next(iter(scored.values()))
     metric, _ = primary_score(first)
-    return Measured(
+    return MeasuredTeams(
         metric=metric,
         scores={team: as_numbers(primary_score(scores)[1]) for team, scores in scored.items()},
         answers={team: _answer(reference, scores) for team, scores in scored.items()},

@@ -12,7 +12,7 @@ from embench.challenge.commitment import Commitment, Opening, check_opening, com
 from embench.challenge.form import as_utc
 from embench.challenge.hosting import COMMITMENT_FILE
 from embench.challenge.inbox import count_states
-from embench.challenge.measuring import NEED_SIGNALS, Measured, measure_teams
+from embench.challenge.measuring import NEED_SIGNALS, MeasuredTeams, measure_teams
 from embench.challenge.package import CHALLENGE_FILE, SUMS_FILE, read_challenge
 from embench.challenge.results import (
     BOARD_FILE,
@@ -266,7 +266,7 @@ def _read_submissions(found: _Published, reference: Reference) -> dict[str, Subm
     return {team: parse_published(read_files(root / team), root / team, name, reference.target) for team in teams}
 
 
-def _compare_row(row: ResultRow, submission: Submission, again: Measured) -> list[str]:
+def _compare_row(row: ResultRow, submission: Submission, again: MeasuredTeams) -> list[str]:
     """Return what of a team's row does not follow from its submission."""
     wrong = []
     if not _same_numbers(None if row.score is None else (row.score, row.low, row.high), again.scores[row.team]):
