@@ -75,7 +75,7 @@ def test_a_subject_who_is_missing_at_the_end_is_named(host, study, tmp_path):
     shutil.rmtree(changed / "P07")
     ref = host.place.holder / "study.json"
     ref.write_text(ref.read_text().replace(str(study), str(changed)))
-    with pytest.raises(UsageError, match=r"(?s)1 subject of the commitment is missing.* P.*begin a new challenge"):
+    with pytest.raises(UsageError, match=r"(?s)one subject of the commitment is missing.* P.*begin a new challenge"):
         host.close()
     assert not host.place.results.exists()
 

@@ -33,7 +33,7 @@ def confirm_rerun(place: Layout, team: str, predictions: Path) -> Results:
     Raises:
         UsageError: the team is not among the first three.
     """
-    found = read_document(place.results / RESULTS_FILE, Results, "the results")
+    found = read_document(place.results / RESULTS_FILE, Results, "the file of results")
     row = next((row for row in found.rows if row.team == team and row.rerun), None)
     if row is None:
         raise UsageError(

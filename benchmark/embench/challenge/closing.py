@@ -19,7 +19,7 @@ from embench.challenge.commitment import (
     split_subjects,
 )
 from embench.challenge.form import FORM_FILE, read_form
-from embench.challenge.hosting import COMMITMENT_FILE, SECRETS_FILE, STUDY_FILE, TEAMS_FILE, Layout
+from embench.challenge.hosting import COMMITMENT_FILE, SECRETS_FILE, SPLIT_FILE, STUDY_FILE, TEAMS_FILE, Layout
 from embench.challenge.inbox import Inbox, count_states, read_teams
 from embench.challenge.measuring import MeasuredTeams, measure_teams
 from embench.challenge.package import CHALLENGE_FILE, read_challenge
@@ -42,6 +42,7 @@ from embench.challenge.submissions import Submission, read_files
 from embench.errors import EmbenchError, UsageError
 from embench.files import aside, saving, temporary, write_text
 from embench.records.record import format_csv
+from embench.records.wording import counted
 from embench.statistics import metric_facts
 from embench.statistics.result import Result
 
@@ -90,6 +91,7 @@ def close_challenge(
     inbox = Inbox(place, root)
     inbox.read_new(now)
     study = open_study(read_document(place.holder / STUDY_FILE, StudyRef, "the holder's note on the study"))
+    _check_subjects(place, study)
     opening = make_opening(place, study, publish_labels=form.labels_after == "published")
     check_opening(opening, commitment, read_challenge(place.public)["commitment"]["split_and_labels"])
     scored = _score_teams(place, inbox, study, opening.split, on_team)
@@ -98,6 +100,18 @@ def close_challenge(
     found = _collect(place, study, scored, commitment, now)
     _publish(place, found, opening, scored)
     return found
+
+
+def _check_subjects(place: Layout, study: HostedStudy) -> None:
+    """Raise UsageError if a subject of the split is no longer in the study."""
+    missing = sorted({row["subject"] for row in read_table(place.holder / SPLIT_FILE)} - set(study.subjects))
+    if missing:
+        raise UsageError(
+            f"{counted(len(missing), 'subject')} of the commitment {'is' if len(missing) == 1 else 'are'} missing",
+            where=", ".join(missing),
+            expected="the study as it was committed",
+            hint="restore the files; if a subject withdrew, tell the teams, and begin a new challenge without it",
+        )
 
 
 def make_opening(place: Layout, study: HostedStudy, *, publish_labels: bool) -> Opening:

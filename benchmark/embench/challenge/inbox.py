@@ -67,14 +67,20 @@ class Ledger(ChallengePart):
 def read_teams(path: Path) -> dict[str, Team]:
     """Return name -> registered team. Raises UsageError if the table is wrong or a person is in two teams."""
     try:
-        rows = list(csv.DictReader(io.StringIO(read_text(path))))
+        table = csv.DictReader(io.StringIO(read_text(path).removeprefix("\ufeff")))
+        rows, columns = list(table), table.fieldnames or ()
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UsageError(f"the table of teams cannot be read: {error}", where=str(path)) from error
+    if set(columns) != set(TEAM_COLUMNS):
+        raise UsageError(
+            "the first line of the table of teams is another one", where=f"{path}, line 1",
+            expected=f"{','.join(TEAM_COLUMNS)}: commas between columns",
+        )  # fmt: skip
     teams: dict[str, Team] = {}
     team_of: dict[str, str] = {}
     for number, row in enumerate(rows, 2):
         where = f"{path}, line {number}"
-        if set(TEAM_COLUMNS) - row.keys() or not TEAM.fullmatch(row["team"] or ""):
+        if not TEAM.fullmatch(row["team"] or ""):
             raise UsageError(
                 "the line does not register a team",
                 where=where,
@@ -147,6 +153,10 @@ class Inbox:
                 if not path.name.startswith(".") and path.name != FINAL_CHOICE:
                     yield folder.name, path
 
+    def list_ignored(self) -> list[str]:
+        """Return the names of files beside the folders of teams."""
+        return [path.name for path in sorted(self.root.iterdir()) if path.is_file() and not path.name.startswith(".")]
+
     def _answer(self, team: str, path: Path, now: dt.datetime, reference: Reference | None) -> InboxEntry:
         about: dict[str, Any] = {"team": team, "file": path.name, "arrived": _arrival(path)}
         if team not in self.teams:
@@ -185,7 +195,7 @@ class Inbox:
 
     def _clean(self, text: str) -> str:
         """Return a message for the team: one line without control characters and without paths of this machine."""
-        return escape_control(" ".join(text.replace(f"{self.root}/", "").split()))[:500]
+        return escape_control("; ".join(map(str.strip, text.replace(f"{self.root}/", "").splitlines())))[:500]
 
     def publish(self) -> None:
         """Write the answers: a public table of states, and a file for each team that only this team should get."""

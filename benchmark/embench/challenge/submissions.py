@@ -117,6 +117,10 @@ def read_files(path: Path) -> dict[str, bytes]:
             found = _read_zip(_read_plain(path), path)
         else:
             raise _refuse("it is a link or a device", path)
+    except FileNotFoundError as error:
+        raise DataError(
+            "no such file or folder", where=str(path), expected=f"a zip file or a folder with {_NAMES}"
+        ) from error
     except (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, ValueError) as error:
         raise DataError(
             f"the submission cannot be read: {error}", where=str(path), expected=f"a zip file or a folder with {_NAMES}"
@@ -132,6 +136,7 @@ def _refuse(what: str, path: Path) -> DataError:
         f"the submission is refused: {what}",
         where=str(path),
         expected=f"a zip file or a folder with {_NAMES}, of {MOST_SUBMITTED_BYTES >> 20} MB at most",
+        hint="embench challenge check FOLDER --out FILE.zip packs the two files",
     )
 
 

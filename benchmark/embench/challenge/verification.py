@@ -64,7 +64,7 @@ def verify_results(folder: Path) -> list[str]:
     """
     found = _Published(
         folder,
-        read_document(folder / RESULTS_FILE, Results, "the results"),
+        read_document(folder / RESULTS_FILE, Results, "the file of results"),
         read_document(folder / OPENING_FILE, Opening, "the opened commitment"),
         read_document(folder / COMMITMENT_FILE, Commitment, "the commitment"),
         read_challenge(folder),
