@@ -138,10 +138,10 @@ def _say_waiting(root: Path, commitment: Commitment) -> str:
 
 
 def _say_packed(place: Layout) -> list[str]:
+    command = f"embench challenge score INBOX --challenge {place.root}"
     return [
         f"publish {place.public}; keep {place.holder} to yourself, with a backup",
-        f"register teams in {place.holder / TEAMS_FILE}, then run: "
-        f"embench challenge score INBOX --challenge {place.root}",
+        f"register teams in {place.holder / TEAMS_FILE}, then run: {command}",
     ]
 
 
