@@ -150,6 +150,8 @@ def test_removed_and_added_parts_of_the_results_are_found(closed):
     changed["rows"].append({**content["rows"][0], "team": "ghost"})
     assert forge(folder, changed)
     assert "ghost" in is_found(folder)
+    assert forge(folder, {**content, "rows": [content["rows"][0], *content["rows"]]})
+    assert "alpha is there twice" in is_found(folder)
     changed = copy.deepcopy(content)
     changed["rows"][0], changed["rows"][1] = changed["rows"][1], changed["rows"][0]
     assert forge(folder, changed)
@@ -215,6 +217,15 @@ def test_each_cell_of_the_tables_is_checked(closed, name):
     path.write_text(before)
     assert missed == ({"reason"} if name == "status.csv" else set())
     assert not is_found(closed.place.results)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("submissions_per_team", "many"), ("deadline", "soon"), ("commitment", 1), ("target", None)]
+)
+def test_a_damaged_description_is_refused_without_a_traceback(closed, key, value):
+    path = closed.place.results / "challenge.yaml"
+    path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), key: value}))
+    assert is_found(closed.place.results)
 
 
 def test_each_line_of_the_report_is_checked(closed):
