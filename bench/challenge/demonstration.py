@@ -164,7 +164,7 @@ def main(data: str, out: Path) -> None:
     close_challenge(place, root, early=True, now=dt.datetime.now(dt.UTC))
     sys.stdout.write((place.results / "report.md").read_text())
     for line in verify_results(place.results):
-        sys.stdout.write(f"checked: {line}\n")
+        sys.stdout.write(f"{line}\n")
     reached = climb_without_ladder(place, root)
     sys.stdout.write("climber with scores as they are: feedback {:.3f}, final {:.3f}\n".format(*reached))
 

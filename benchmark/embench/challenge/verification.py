@@ -200,12 +200,14 @@ def _compare_teams(found: _Published) -> list[str]:
         raise DataError(f"a table lacks the column {error}", where=str(folder)) from error
     ranked = {row.team: "yes" if row.affiliated else "no" for row in results.rows}
     valid = Counter(team for team, _, state in numbers if state == "valid")
-    limit = _find(found.challenge, "submissions_per_team")
+    limit = str(_find(found.challenge, "submissions_per_team"))
+    most = int(limit) if limit.isdecimal() else 0
     sent = Counter(team for team, _, _ in numbers)
-    wrong = [f"team {name}" for name in sorted(ranked.keys() ^ valid.keys())]
+    wrong = [f"team {name} is there twice" for name, n in Counter(row.team for row in results.rows).items() if n > 1]
+    wrong += [f"team {name}" for name in sorted(ranked.keys() ^ valid.keys())]
     wrong += [f"affiliated of team {name}" for name, word in ranked.items() if affiliated.get(name) != word]
     wrong += [f"affiliated of team {name}" for name, word in affiliated.items() if word not in ("yes", "no")]
-    wrong += [f"more submissions of team {name} than {limit}" for name, n in valid.items() if n > int(limit or 0)]
+    wrong += [f"more submissions of team {name} than {limit}" for name, n in valid.items() if n > most]
     for name, n in sent.items():
         if [number for team, number, _ in numbers if team == name] != [str(k) for k in range(1, n + 1)]:
             wrong.append(f"submissions of team {name}")
