@@ -132,6 +132,7 @@ def test_each_leaf_of_the_results_is_checked_or_listed(closed):
     assert unnamed == [], unnamed
 
 
+@pytest.mark.slow
 def test_removed_and_added_parts_of_the_results_are_found(closed):
     folder, content = closed.place.results, read_results(closed)
     for key in ("rows", "pairs", "sentences"):
@@ -202,6 +203,7 @@ def cells(path: Path) -> Iterator[tuple[int, str, str]]:
             yield k, column, out.getvalue()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["leaderboard.csv", "teams.csv", "status.csv"])
 def test_each_cell_of_the_tables_is_checked(closed, name):
     path = closed.place.results / name
@@ -228,6 +230,7 @@ def test_a_damaged_description_is_refused_without_a_traceback(closed, key, value
     assert is_found(closed.place.results)
 
 
+@pytest.mark.slow
 def test_each_line_of_the_report_is_checked(closed):
     path = closed.place.results / "report.md"
     lines = path.read_text().splitlines()
