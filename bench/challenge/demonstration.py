@@ -21,7 +21,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from embench.challenge.after import verify_results
 from embench.challenge.closing import close_challenge
 from embench.challenge.form import FORM_FILE
 from embench.challenge.hosting import Layout, begin
@@ -29,6 +28,7 @@ from embench.challenge.inbox import Inbox
 from embench.challenge.scoring import primary_score, read_reference, score_rows
 from embench.challenge.study import StudyRef
 from embench.challenge.submissions import check_submission
+from embench.challenge.verification import verify_results
 
 SUBMISSIONS, STRETCH = 200, 12
 """Scored submissions of `climber`; units of 10 s of a stretch that is changed."""
@@ -164,7 +164,7 @@ def main(data: str, out: Path) -> None:
     close_challenge(place, root, early=True, now=dt.datetime.now(dt.UTC))
     sys.stdout.write((place.results / "report.md").read_text())
     for line in verify_results(place.results):
-        sys.stdout.write(f"checked: {line}\n")
+        sys.stdout.write(f"{line}\n")
     reached = climb_without_ladder(place, root)
     sys.stdout.write("climber with scores as they are: feedback {:.3f}, final {:.3f}\n".format(*reached))
 

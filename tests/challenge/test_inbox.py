@@ -95,6 +95,32 @@ def test_one_registration_for_each_person(host, rows, why):
         read_teams(host.place.holder / "teams.csv")
 
 
+def test_a_table_of_teams_that_a_spreadsheet_saved_is_read_or_explained(host):
+    path = host.place.holder / "teams.csv"
+    text = "team,members,affiliated\r\nalpha,a;b,no\r\n"
+    path.write_bytes(("\ufeff" + text).encode())
+    assert list(read_teams(path)) == ["alpha"]
+    path.write_text(text.replace(",", ";"))
+    with pytest.raises(UsageError, match="the first line of the table of teams is another one"):
+        read_teams(path)
+
+
+def test_files_outside_the_folders_of_teams_are_named(host):
+    host.register(("alpha", "a", "no"))
+    host.submit("alpha", "one")
+    (host.inbox / "loose.zip").write_bytes(b"")
+    inbox = Inbox(host.place, host.inbox)
+    assert inbox.list_ignored() == ["loose.zip"]
+    assert [entry.team for entry in inbox.read_new(OPEN)] == ["alpha"]
+
+
+def test_an_answer_to_a_team_is_one_readable_line(host):
+    host.register(("alpha", "a", "no"))
+    host.submit("alpha", "one", text="nothing")
+    (entry,) = host.score()
+    assert "; where: alpha/one/predictions.csv, line 1; expected: subject, recording" in entry.reason
+
+
 def test_a_missing_inbox_is_named(host):
     host.register(("alpha", "a", "no"))
     shutil.rmtree(host.inbox, ignore_errors=True)

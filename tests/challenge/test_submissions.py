@@ -38,6 +38,18 @@ def test_a_good_submission_is_read():
     assert parse().sha256 == found.sha256 != parse(GOOD.replace("0.1", "0.2")).sha256
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\ufeff" + GOOD,
+        GOOD.replace("\n", "\r\n"),
+        GOOD.replace("\n", ",a note\n").replace("score,a note", "score,comment"),
+    ],
+)
+def test_files_that_a_spreadsheet_saved_are_read(text):
+    assert parse(text).rows == parse().rows
+
+
 def edited(old: str, new: str) -> str:
     assert old in GOOD
     return GOOD.replace(old, new, 1)
@@ -66,6 +78,10 @@ def edited(old: str, new: str) -> str:
         (b"\xff\xfe\x00bad", "cannot be read"),
         (b"\x1f\x8b\x08\x00broken", "cannot be read"),
         (GOOD + "a,b\n", "another number of fields"),
+        (GOOD.replace(",", ";"), "columns are not divided by commas"),
+        ("\ufeff" + GOOD.replace(",", ";").replace(".", ",").replace("\n", "\r\n"), "not divided by commas"),
+        (GOOD.replace(",", "\t"), "columns are not divided by commas"),
+        (GOOD.encode("utf-16"), "expected: CSV in UTF-8"),
     ],
 )
 def test_faulty_predictions_are_refused_with_a_reason(text, why):
@@ -178,6 +194,14 @@ def test_folders_with_links_pipes_or_large_or_missing_files_are_refused(make: Ca
     make(folder)
     with pytest.raises(DataError, match=r"the submission is refused: predictions\.csv"):
         read_files(folder)
+
+
+def test_a_packed_folder_and_a_missing_file_are_told_what_to_do(tmp_path):
+    (tmp_path / "x.zip").write_bytes(packed(*((f"mine/{name}", content) for name, content in BOTH)))
+    with pytest.raises(DataError, match=r"(?s)other members .* embench challenge check FOLDER --out"):
+        read_files(tmp_path / "x.zip")
+    with pytest.raises(DataError, match="no such file or folder"):
+        read_files(tmp_path / "y.zip")
 
 
 def test_a_submission_that_is_a_link_is_refused(tmp_path):

@@ -5,11 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from itertools import combinations
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import numpy as np
+from typing import NamedTuple
 
 from embench.challenge.commitment import (
     Commitment,
@@ -22,32 +19,32 @@ from embench.challenge.commitment import (
     split_subjects,
 )
 from embench.challenge.form import FORM_FILE, read_form
-from embench.challenge.hosting import COMMITMENT_FILE, SECRETS_FILE, STUDY_FILE, Layout
-from embench.challenge.inbox import Inbox
-from embench.challenge.optimism import describe_best_of
+from embench.challenge.hosting import COMMITMENT_FILE, SECRETS_FILE, SPLIT_FILE, STUDY_FILE, TEAMS_FILE, Layout
+from embench.challenge.inbox import Inbox, count_states, read_teams
+from embench.challenge.measuring import MeasuredTeams, measure_teams
 from embench.challenge.package import CHALLENGE_FILE, read_challenge
 from embench.challenge.results import (
-    FIRST,
+    FINAL_FOLDER,
+    KEPT_FOLDER,
     OPENING_FILE,
+    REGISTERED_FILE,
     RESULTS_FILE,
-    Pair,
+    STATUS_FILE,
     ResultRow,
     Results,
-    as_numbers,
-    rank_teams,
+    finish_results,
+    read_table,
     write_tables,
 )
-from embench.challenge.scoring import primary_score, record_team
+from embench.challenge.scoring import read_reference, record_team
 from embench.challenge.study import HostedStudy, StudyRef, open_study
-from embench.challenge.submissions import Submission
-from embench.errors import DataError, EmbenchError, UsageError
+from embench.challenge.submissions import Submission, read_files
+from embench.errors import EmbenchError, UsageError
 from embench.files import aside, saving, temporary, write_text
-from embench.records.record import format_csv, read_record
+from embench.records.record import format_csv
+from embench.records.wording import counted
 from embench.statistics import metric_facts
-from embench.statistics.comparison import compare_all
-from embench.statistics.intervals import ALPHA
 from embench.statistics.result import Result
-from embench.vocabulary import label
 
 
 class ScoredTeam(NamedTuple):
@@ -56,6 +53,7 @@ class ScoredTeam(NamedTuple):
     team: str
     affiliated: bool
     submission: Submission
+    files: Mapping[str, bytes]
     result: Result
 
 
@@ -93,14 +91,27 @@ def close_challenge(
     inbox = Inbox(place, root)
     inbox.read_new(now)
     study = open_study(read_document(place.holder / STUDY_FILE, StudyRef, "the holder's note on the study"))
+    _check_subjects(place, study)
     opening = make_opening(place, study, publish_labels=form.labels_after == "published")
     check_opening(opening, commitment, read_challenge(place.public)["commitment"]["split_and_labels"])
     scored = _score_teams(place, inbox, study, opening.split, on_team)
     if not scored:
         raise UsageError("no registered team has a valid submission", where=str(root))
-    found = _collect(study, opening.split, scored, commitment, now)
+    found = _collect(place, study, scored, commitment, now)
     _publish(place, found, opening, scored)
     return found
+
+
+def _check_subjects(place: Layout, study: HostedStudy) -> None:
+    """Raise UsageError if a subject of the split is no longer in the study."""
+    missing = sorted({row["subject"] for row in read_table(place.holder / SPLIT_FILE)} - set(study.subjects))
+    if missing:
+        raise UsageError(
+            f"{counted(len(missing), 'subject')} of the commitment {'is' if len(missing) == 1 else 'are'} missing",
+            where=", ".join(missing),
+            expected="the study as it was committed",
+            hint="restore the files; if a subject withdrew, tell the teams, and begin a new challenge without it",
+        )
 
 
 def make_opening(place: Layout, study: HostedStudy, *, publish_labels: bool) -> Opening:
@@ -140,7 +151,9 @@ def _score_teams(
             shutil.rmtree(folder, ignore_errors=True)
             title = f"{submission.method.method} ({name})"
             result = record_team(study, split, title, submission.sha256, submission.rows, folder)
-        scored.append(ScoredTeam(name, team.affiliated, submission, result))
+        scored.append(
+            ScoredTeam(name, team.affiliated, submission, read_files(inbox.root / entry.team / entry.file), result)
+        )
     return scored
 
 
@@ -155,131 +168,71 @@ def _read_finished(folder: Path, submission: Submission) -> Result | None:
 
 
 def _collect(
-    study: HostedStudy,
-    split: Mapping[str, CommittedPart],
-    scored: Sequence[ScoredTeam],
-    commitment: Commitment,
-    now: dt.datetime,
+    place: Layout, study: HostedStudy, scored: Sequence[ScoredTeam], commitment: Commitment, now: dt.datetime
 ) -> Results:
     """Return the results: ranks by paired comparisons, confound-only models, answers, and what limits them."""
-    target = study.target.name
-    first = scored[0].result
-    metric = first.scores.primary_metrics[target]
-    pairs = _compare(scored, target)
-    ranks = rank_teams({each.team: _mean(each.result) for each in scored if not each.affiliated}, pairs)
-    rows = [_make_row(each, target, ranks.get(each.team, 0)) for each in scored]
-    rows.sort(key=lambda row: (row.rank == 0, -(row.score if row.score is not None else -np.inf), row.team))
-    first_rows = {row.team for row in [row for row in rows if row.rank][:FIRST]}
-    rows = [row.model_copy(update={"rerun": "to do"}) if row.team in first_rows else row for row in rows]
-    confounds = {
-        model.name: as_numbers(model.scores.get(metric)) for model in first.scores.get_confound_only_models(target)
-    }
-    return Results(
-        challenge=commitment.challenge,
-        closed=now.replace(microsecond=0),
-        demonstration=commitment.demonstration,
-        synthetic=study.store.synthetic is not None,
-        metric=metric,
-        chance=metric_facts(metric).chance,
-        subjects=len(study.restrict(split, "final").subjects),
-        rows=tuple(rows),
-        confound_only=confounds,
-        pairs=tuple(pairs),
-        sentences=tuple(_list_sentences(rows, pairs, confounds)),
-        is_final=not any(row.rerun == "to do" for row in rows),
+    reference = read_reference(place.reference("final"))
+    found = measure_teams(reference, {each.team: each.submission.rows for each in scored})
+    registered, states = list_registered(place), read_table(place.feedback / STATUS_FILE)
+    return finish_results(
+        Results(
+            challenge=commitment.challenge,
+            closed=now.replace(microsecond=0),
+            demonstration=commitment.demonstration,
+            synthetic=study.store.synthetic is not None,
+            metric=found.metric,
+            chance=metric_facts(found.metric).chance,
+            subjects=len(reference.facts["sessions"]),
+            registered=len(registered),
+            submissions=count_states(states),
+            rows=tuple(_make_row(each, found, study.target.name) for each in scored),
+            confound_only=dict(found.confound_only),
+            pairs=tuple(found.pairs),
+        )
     )
 
 
-def _compare(scored: Sequence[ScoredTeam], target: str) -> list[Pair]:
-    """Return all pairs of teams: difference of the first from the second, interval, Holm-corrected p. Pairs without a
-    defined difference are left out."""
-    if len(scored) < 2:
-        return []
-    records = [read_record(each.result.folder) for each in scored]
-    team_of = {record.run["id"]: each.team for record, each in zip(records, scored, strict=True)}
-    try:
-        (table,) = compare_all(records, [target])
-    except (DataError, UsageError):
-        return []
-    teams = [team_of[standing.run] for standing in table.standings]
-    return [
-        (one, other, pair.difference.mean, pair.difference.low, pair.difference.high, pair.p_holm)
-        for (one, other), pair in zip(combinations(teams, 2), table.comparisons, strict=True)
-    ]
-
-
-def _mean(result: Result) -> float | None:
-    _, score = primary_score(result.scores)
-    return score.mean if score.is_defined else None
-
-
-def _make_row(each: ScoredTeam, target: str, rank: int) -> ResultRow:
-    _, score = primary_score(each.result.scores)
-    numbers = as_numbers(score)
-    answers = {answer.question: str(answer.answer) for answer in each.result.answers[target].answers}
+def _make_row(each: ScoredTeam, found: MeasuredTeams, target: str) -> ResultRow:
+    mean, low, high = found.scores[each.team] or (None, None, None)
+    with_signals = {answer.question: str(answer.answer) for answer in each.result.answers[target].answers}
     return ResultRow(
-        rank=rank,
+        rank=0,
         team=each.team,
         method=each.submission.method.method,
         sha256=each.submission.sha256,
-        score=numbers and numbers[0],
-        low=numbers and numbers[1],
-        high=numbers and numbers[2],
-        answers=answers,
+        score=mean,
+        low=low,
+        high=high,
+        answers={**with_signals, **found.answers[each.team]},
         affiliated=each.affiliated,
     )
 
 
-def _list_sentences(rows: Sequence[ResultRow], pairs: Sequence[Pair], confounds: Mapping[str, Any]) -> list[str]:
-    """Return what the leaderboard can and cannot say, in sentences."""
-    apart = sum(pair[5] < ALPHA for pair in pairs)
-    sentences = [
-        f"{apart} of {len(pairs)} pairs of teams can be told apart; the others share their rank or differ by chance."
-    ]
-    halves = [(row.high - row.low) / 2 for row in rows if row.low is not None and row.high is not None]
-    if halves:
-        sentences.append(describe_best_of(float(np.median(halves)) / 1.96))
-    known = {name: found for name, found in confounds.items() if found is not None}
-    if known:
-        strongest = max(known, key=lambda name: known[name][0])
-        above = sum(row.score is not None and row.score > known[strongest][0] for row in rows)
-        sentences.append(
-            f"The strongest confound-only model, {label(strongest)}, reaches {known[strongest][0]:.2f} without any "
-            f"signal; {above} of {len(rows)} teams score higher."
-        )
-    return sentences
+def list_registered(place: Layout) -> list[dict[str, str]]:
+    """Return a row for each registered team, without its members."""
+    teams = read_teams(place.holder / TEAMS_FILE)
+    return [{"team": name, "affiliated": "yes" if team.affiliated else "no"} for name, team in sorted(teams.items())]
 
 
 # What is published.
 
 
 def _publish(place: Layout, found: Results, opening: Opening, scored: Sequence[ScoredTeam]) -> None:
-    """Write the folder of results. Records, predictions and labels only if labels are published; otherwise numbers
-    with three digits."""
+    """Write the folder of results. Submissions and labels only if labels are published; otherwise numbers with three
+    digits."""
     with saving("the results", place.results), temporary(aside(place.results)) as whole:
         whole.mkdir(parents=True)
         write_text(whole / OPENING_FILE, opening.model_dump_json(indent=1) + "\n")
         shutil.copyfile(place.root / COMMITMENT_FILE, whole / COMMITMENT_FILE)
         shutil.copyfile(place.public / CHALLENGE_FILE, whole / CHALLENGE_FILE)
+        shutil.copyfile(place.feedback / STATUS_FILE, whole / STATUS_FILE)
+        write_text(whole / REGISTERED_FILE, format_csv(list_registered(place), ("team", "affiliated")))
         if opening.labels is not None:
-            (whole / "submissions").mkdir()
-            shutil.copytree(place.reference("final"), whole / "final")
+            shutil.copytree(place.reference("final"), whole / FINAL_FOLDER)
             for each in scored:
-                write_text(whole / "submissions" / f"{each.team}.csv", _final_rows(each.submission, opening.split))
+                folder = whole / KEPT_FOLDER / each.team
+                folder.mkdir(parents=True)
+                for name, content in each.files.items():
+                    (folder / name).write_bytes(content)
         write_tables(whole, found)
         whole.rename(place.results)
-
-
-def _final_rows(submission: Submission, split: Mapping[str, CommittedPart]) -> str:
-    """Return the rows of a submission on the final group as CSV."""
-    several = len(submission.rows[0].scores) > 1
-    rows = [
-        {
-            "subject": row.subject, "recording": row.recording, "unit": row.unit, "target": row.target,
-            **{f"score_{k}" if several else "score": repr(value) for k, value in enumerate(row.scores)},
-            **({} if row.decision is None else {"decision": row.decision}),
-        }
-        for row in submission.rows
-        if split[row.subject] == "final"
-    ]  # fmt: skip
-    return format_csv(rows, list(dict.fromkeys(key for row in rows for key in row)))

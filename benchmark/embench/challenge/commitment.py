@@ -153,6 +153,12 @@ def commit_split(nonce: str, split: Mapping[str, CommittedPart], labels: Sequenc
     return hash_parts("split and labels", nonce, dict(split), sorted(labels))
 
 
+def commit_reference(nonce: str, files: Mapping[str, str]) -> str:
+    """Return the SHA-256 over the files by which the final group is scored, and the nonce. The public package contains
+    it. `files`: name -> SHA-256."""
+    return hash_parts("reference", nonce, dict(files))
+
+
 def check_opening(opening: Opening, commitment: Commitment, package_commitment: str) -> list[str]:
     """Check that an opening fits both commitments, and return what was checked, in words.
 

@@ -13,6 +13,7 @@ from embench.challenge.commitment import (
     CommittedPart,
     Secrets,
     Sizes,
+    commit_reference,
     commit_split,
     draw_secrets,
     make_commitment,
@@ -23,7 +24,7 @@ from embench.challenge.commitment import (
 from embench.challenge.form import FORM_FILE, Form, read_form, write_form
 from embench.challenge.ladder import describe_bound
 from embench.challenge.package import CHALLENGE_FILE, write_public_package
-from embench.challenge.scoring import explain_undefined, write_reference
+from embench.challenge.scoring import explain_undefined, hash_reference, write_reference
 from embench.challenge.study import (
     HostedStudy,
     StudyRef,
@@ -39,6 +40,7 @@ from embench.records.record import format_csv
 from embench.system import ProgressCallback
 
 SECRETS_FILE, STUDY_FILE, COMMITMENT_FILE, TEAMS_FILE = "secrets.json", "study.json", "commitment.json", "teams.csv"
+SPLIT_FILE = "split.csv"
 TEAM_COLUMNS = ("team", "members", "affiliated")
 
 
@@ -104,9 +106,12 @@ def begin(
             raise UsageError("no study is named", where=str(root), expected="STUDY, a folder or the name of a dataset")
         write_form(form_path)
         write_secret(study_path, ref)
-        return Begun("form", [f"fill in {form_path}, then repeat the command; STUDY may now be left out"])
+        return Begun("form", [f"fill in {form_path}, then run: embench challenge new --out {root}"])
     if (place.public / CHALLENGE_FILE).exists():
-        raise UsageError("this challenge has its package already", where=str(place.public), expected="a new --out")
+        raise UsageError(
+            "this challenge has its package already", where=str(place.public), expected="a new --out",
+            hint=f"to go on with it: embench challenge score INBOX --challenge {root}",
+        )  # fmt: skip
     known = read_document(study_path, StudyRef, "the holder's note on the study")
     if ref is not None and ref != known:
         raise UsageError(
@@ -127,9 +132,17 @@ def begin(
 def _say_waiting(root: Path, commitment: Commitment) -> str:
     value = commitment.public_value
     return (
-        f"publish {root / COMMITMENT_FILE} now; after {value.when:%Y-%m-%d %H:%M} UTC, run the same command with "
-        f"--public-value and the value of: {value.source}"
+        f"publish {root / COMMITMENT_FILE} now; after {value.when:%Y-%m-%d %H:%M} UTC, run: embench challenge new "
+        f"--out {root} --public-value VALUE, with the value of: {value.source}"
     )
+
+
+def _say_packed(place: Layout) -> list[str]:
+    command = f"embench challenge score INBOX --challenge {place.root}"
+    return [
+        f"publish {place.public}; keep {place.holder} to yourself, with a backup",
+        f"register teams in {place.holder / TEAMS_FILE}, then run: {command}",
+    ]
 
 
 def _commit(place: Layout, form: Form, ref: StudyRef, now: dt.datetime, progress: ProgressCallback | None) -> Begun:
@@ -199,13 +212,17 @@ def _pack(
         write_reference(place.reference(part), study, split, part)
     rows = [{"subject": name, "group": study.groups[name], "part": part} for name, part in split.items()]
     with saving("the split", place.holder):
-        write_text(place.holder / "split.csv", format_csv(rows, ("subject", "group", "part")))
+        write_text(place.holder / SPLIT_FILE, format_csv(rows, ("subject", "group", "part")))
     final, hidden = list_part(split, "final"), list_part(split, "final", "feedback")
     facts = _describe_numbers(study, form, commitment, final, hidden)
     facts |= {
         "demonstration": commitment.demonstration,
         "public_value": {**commitment.public_value.model_dump(mode="json"), "value": public_value},
-        "commitment": {"salt": commitment.salt, "split_and_labels": commit_split(drawn.nonce, split, labels)},
+        "commitment": {
+            "salt": commitment.salt,
+            "split_and_labels": commit_split(drawn.nonce, split, labels),
+            "reference": commit_reference(drawn.nonce, hash_reference(place.reference("final"))),
+        },
         "modalities": list(ref.modalities or study.store.modalities),
     }
     whole = aside(place.public)
@@ -216,7 +233,7 @@ def _pack(
     lines = [f"{len(split) - len(hidden)} training subjects, {len(hidden)} hidden", facts["resolution"]]
     lines += [facts["feedback_bound"]] if facts.get("feedback_bound") else []
     lines += [warning] if (warning := check_power(final)) else []
-    return Begun("packed", [*lines, f"publish {place.public}; keep {place.holder} to yourself"])
+    return Begun("packed", [*lines, *_say_packed(place)])
 
 
 def _check_unchanged(
@@ -238,7 +255,7 @@ def _check_unchanged(
             f"changed since the commitment: {', '.join(changed)}",
             where=COMMITMENT_FILE,
             expected="the study and the form as they were committed",
-            hint="undo the change, or begin a new challenge with a new public value",
+            hint="undo the change; if a subject withdrew, begin a new challenge with a new public value",
         )
 
 

@@ -9,12 +9,13 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 from embench.challenge.commitment import read_document, write_secret
 from embench.challenge.form import FORM_FILE, ChallengePart, Form, read_form
 from embench.challenge.hosting import TEAM_COLUMNS, TEAMS_FILE, Layout
 from embench.challenge.ladder import choose_step, describe_bound, release_score
+from embench.challenge.results import STATUS_FILE
 from embench.challenge.scoring import Reference, primary_score, read_reference, score_rows
 from embench.challenge.submissions import Expected, Submission, parse_files, read_expected, read_files
 from embench.errors import DataError, EmbenchError, UsageError
@@ -66,14 +67,20 @@ class Ledger(ChallengePart):
 def read_teams(path: Path) -> dict[str, Team]:
     """Return name -> registered team. Raises UsageError if the table is wrong or a person is in two teams."""
     try:
-        rows = list(csv.DictReader(io.StringIO(read_text(path))))
+        table = csv.DictReader(io.StringIO(read_text(path).removeprefix("\ufeff")))
+        rows, columns = list(table), table.fieldnames or ()
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UsageError(f"the table of teams cannot be read: {error}", where=str(path)) from error
+    if set(columns) != set(TEAM_COLUMNS):
+        raise UsageError(
+            "the first line of the table of teams is another one", where=f"{path}, line 1",
+            expected=f"{','.join(TEAM_COLUMNS)}: commas between columns",
+        )  # fmt: skip
     teams: dict[str, Team] = {}
     team_of: dict[str, str] = {}
     for number, row in enumerate(rows, 2):
         where = f"{path}, line {number}"
-        if set(TEAM_COLUMNS) - row.keys() or not TEAM.fullmatch(row["team"] or ""):
+        if not TEAM.fullmatch(row["team"] or ""):
             raise UsageError(
                 "the line does not register a team",
                 where=where,
@@ -146,6 +153,10 @@ class Inbox:
                 if not path.name.startswith(".") and path.name != FINAL_CHOICE:
                     yield folder.name, path
 
+    def list_ignored(self) -> list[str]:
+        """Return the names of files beside the folders of teams."""
+        return [path.name for path in sorted(self.root.iterdir()) if path.is_file() and not path.name.startswith(".")]
+
     def _answer(self, team: str, path: Path, now: dt.datetime, reference: Reference | None) -> InboxEntry:
         about: dict[str, Any] = {"team": team, "file": path.name, "arrived": _arrival(path)}
         if team not in self.teams:
@@ -184,7 +195,7 @@ class Inbox:
 
     def _clean(self, text: str) -> str:
         """Return a message for the team: one line without control characters and without paths of this machine."""
-        return escape_control(" ".join(text.replace(f"{self.root}/", "").split()))[:500]
+        return escape_control("; ".join(map(str.strip, text.replace(f"{self.root}/", "").splitlines())))[:500]
 
     def publish(self) -> None:
         """Write the answers: a public table of states, and a file for each team that only this team should get."""
@@ -196,7 +207,7 @@ class Inbox:
         ]
         with saving("the answers", folder):
             folder.mkdir(parents=True, exist_ok=True)
-            write_text(folder / "status.csv", format_csv(rows, STATUS_COLUMNS))
+            write_text(folder / STATUS_FILE, format_csv(rows, STATUS_COLUMNS))
             for team in sorted(self.teams):
                 if own := [e for e in self.entries if e.team == team]:
                     (folder / "teams").mkdir(exist_ok=True)
@@ -254,6 +265,7 @@ def _public_reason(entry: InboxEntry) -> str:
     return "format; the team has the details" if entry.state == "invalid" else entry.reason
 
 
-def summarise_inbox(entries: Sequence[InboxEntry]) -> Mapping[str, int]:
-    """Return state -> number of submissions."""
-    return Counter(each.state for each in entries)
+def count_states(rows: Sequence[Mapping[str, str]]) -> dict[str, int]:
+    """Return state -> number of submissions of a table of answers."""
+    counts = Counter(row["state"] for row in rows)
+    return {state: counts[state] for state in get_args(State)}

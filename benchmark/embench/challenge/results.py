@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import csv
 import datetime as dt
+import io
 import json
+import math
+import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from embench.challenge.form import ChallengePart
-from embench.files import write_text
+from embench.challenge.optimism import describe_best_of
+from embench.files import read_text, reading, write_text
 from embench.records.record import format_csv
 from embench.records.scores import Score
 from embench.statistics import metric_facts
@@ -17,6 +22,7 @@ from embench.statistics.intervals import ALPHA
 from embench.vocabulary import escape_formula, label, markdown, table_in_markdown
 
 RESULTS_FILE, OPENING_FILE, REPORT_FILE, BOARD_FILE = "results.json", "opening.json", "report.md", "leaderboard.csv"
+STATUS_FILE, REGISTERED_FILE, KEPT_FOLDER, FINAL_FOLDER = "status.csv", "teams.csv", "submissions", "final"
 BOARD_COLUMNS = ("rank", "team", "method", "score", "low", "high", "above_chance", "given_confounds", "rerun")
 PUBLISHED_DIGITS = 3
 TOLERATED_DIFFERENCE = 0.01
@@ -51,6 +57,7 @@ class Results(ChallengePart):
     Args:
         metric: the primary metric. `confound_only`: model -> score with interval, or None if it does not apply.
         pairs: for each pair of teams, the difference with its interval, and the corrected p.
+        registered: number of teams. `submissions`: state -> number of submissions.
         is_final: whether the first three were run again from their code.
     """
 
@@ -61,11 +68,13 @@ class Results(ChallengePart):
     metric: str
     chance: float | None
     subjects: int
+    registered: int
+    submissions: dict[str, int]
     rows: tuple[ResultRow, ...]
     confound_only: dict[str, tuple[float, float | None, float | None] | None]
     pairs: tuple[Pair, ...]
-    sentences: tuple[str, ...]
-    is_final: bool
+    sentences: tuple[str, ...] = ()
+    is_final: bool = False
 
 
 def rank_teams(scores: Mapping[str, float | None], pairs: Sequence[Pair]) -> dict[str, int]:
@@ -80,11 +89,49 @@ def rank_teams(scores: Mapping[str, float | None], pairs: Sequence[Pair]) -> dic
     """
     worse_than: dict[str, set[str]] = {team: set() for team in scores}
     for one, other, difference, _, _, p in pairs:
-        if p < ALPHA and one in scores and other in scores:
+        if p < ALPHA and difference and one in scores and other in scores:
             better, worse = (one, other) if difference > 0 else (other, one)
             worse_than[worse].add(better)
     defined = [team for team, score in scores.items() if score is not None]
     return {team: 1 + len(worse_than[team]) if scores[team] is not None else len(defined) + 1 for team in scores}
+
+
+def finish_results(found: Results) -> Results:
+    """Return results with rounded numbers and all that follows from these: ranks, order, sentences, and which methods
+    have to be run again."""
+    found = Results.model_validate(_round(found.model_dump(mode="json")), strict=False)
+    ranks = rank_teams({row.team: row.score for row in found.rows if not row.affiliated}, found.pairs)
+    rows = [row.model_copy(update={"rank": ranks.get(row.team, 0)}) for row in found.rows]
+    rows.sort(key=lambda row: (row.rank == 0, -(row.score if row.score is not None else -math.inf), row.team))
+    first = {row.team for row in [row for row in rows if row.rank][:FIRST]}
+    rows = [row.model_copy(update={"rerun": (row.rerun or "to do") if row.team in first else ""}) for row in rows]
+    return found.model_copy(
+        update={
+            "rows": tuple(rows),
+            "sentences": tuple(_list_sentences(rows, found.pairs, found.confound_only)),
+            "is_final": not any(row.rerun == "to do" for row in rows),
+        }
+    )
+
+
+def _list_sentences(rows: Sequence[ResultRow], pairs: Sequence[Pair], confounds: Mapping[str, Any]) -> list[str]:
+    """Return what the leaderboard can and cannot say, in sentences."""
+    apart = sum(pair[5] < ALPHA for pair in pairs)
+    sentences = [
+        f"{apart} of {len(pairs)} pairs of teams can be told apart; the others share their rank or differ by chance."
+    ]
+    halves = [(row.high - row.low) / 2 for row in rows if row.low is not None and row.high is not None]
+    if halves:
+        sentences.append(describe_best_of(statistics.median(halves) / 1.96))
+    known = {name: found for name, found in confounds.items() if found is not None}
+    if known:
+        strongest = max(known, key=lambda name: known[name][0])
+        above = sum(row.score is not None and row.score > known[strongest][0] for row in rows)
+        sentences.append(
+            f"The strongest confound-only model, {label(strongest)}, reaches {known[strongest][0]:.2f} without any "
+            f"signal; {above} of {len(rows)} teams score higher."
+        )
+    return sentences
 
 
 def as_numbers(score: Score | None) -> tuple[float, float | None, float | None] | None:
@@ -97,10 +144,9 @@ def as_numbers(score: Score | None) -> tuple[float, float | None, float | None] 
 
 def write_tables(folder: Path, found: Results) -> None:
     """Write results.json, the leaderboard and the report."""
-    rounded = Results.model_validate(_round(found.model_dump(mode="json")), strict=False)
-    write_text(folder / BOARD_FILE, format_csv(list_board(rounded), BOARD_COLUMNS))
-    write_text(folder / REPORT_FILE, make_report(rounded))
-    write_text(folder / RESULTS_FILE, json.dumps(rounded.model_dump(mode="json"), indent=1, allow_nan=False) + "\n")
+    write_text(folder / BOARD_FILE, make_board(found))
+    write_text(folder / REPORT_FILE, make_report(found))
+    write_text(folder / RESULTS_FILE, json.dumps(found.model_dump(mode="json"), indent=1, allow_nan=False) + "\n")
 
 
 def _round(value: Any) -> Any:
@@ -109,6 +155,19 @@ def _round(value: Any) -> Any:
     if isinstance(value, list):
         return [_round(each) for each in value]
     return round(value, PUBLISHED_DIGITS) if isinstance(value, float) else value
+
+
+def read_table(path: Path) -> list[dict[str, str]]:
+    """Return the rows of a published table. Raises DataError if it is missing or not a table."""
+    with reading(path, missing="a published table is missing"):
+        return [
+            {key: value or "" for key, value in row.items()} for row in csv.DictReader(io.StringIO(read_text(path)))
+        ]
+
+
+def make_board(found: Results) -> str:
+    """Return the leaderboard as CSV."""
+    return format_csv(list_board(found), BOARD_COLUMNS)
 
 
 def list_board(found: Results) -> list[dict[str, Any]]:
@@ -156,12 +215,18 @@ def make_report(found: Results) -> str:
     parts = [
         f"# {markdown(found.challenge)}: results", *marks,
         f"{found.subjects} subjects of the final group, scored once. {state}",
+        _count_teams(found),
         table_in_markdown(board, heads),
         _ABOUT_RANKS,
         "## Confound-only models", table_in_markdown(models, ["model", facts.title]),
         "## What this can say", "\n".join(f"- {sentence}" for sentence in found.sentences),
     ]  # fmt: skip
     return "\n\n".join(parts) + "\n"
+
+
+def _count_teams(found: Results) -> str:
+    counts = ", ".join(f"{n} {state}" for state, n in found.submissions.items())
+    return f"{found.registered} teams registered. Submissions: {counts or 'none'}."
 
 
 def _in_words(numbers: Sequence[float | None]) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 from embench.challenge.commitment import CommittedPart
 from embench.challenge.study import HostedStudy
 from embench.errors import DataError
-from embench.files import parse_json, read_text, saving, write_text
+from embench.files import parse_json, read_text, reading, saving, sha256, write_text
 from embench.interfaces.units import LabelRule, Target
 from embench.protocols import Fold, Protocol
 from embench.reasons import Reason
@@ -29,6 +29,7 @@ from embench.runs.external import (
 )
 from embench.statistics.answers import describe_undefined
 from embench.statistics.evaluation import (
+    ConfoundAnalysis,
     FoldPredictions,
     decide,
     model_rows,
@@ -69,7 +70,10 @@ def write_reference(folder: Path, study: HostedStudy, split: Mapping[str, Commit
     """Write the labels of a hidden group, and the predictions of confound-only models that were fitted on training
     subjects. Raises DataError if nobody in the group has a label."""
     cohort = study.restrict(split, part)
-    scored = score_predictions([_blank_fold(study, split, part)], cohort, study.protocol, method=False, confounds=None)
+    scored = score_predictions(
+        [_blank_fold(study, split, part)], cohort, study.protocol, method=False,
+        confounds=ConfoundAnalysis() if part == "final" else None,
+    )  # fmt: skip
     (rules,) = (row for row in recorded_rules(study.card)["label_rules"] if row["name"] == study.target.name)
     facts = study_facts(cohort)
     content = {
@@ -93,6 +97,12 @@ def write_reference(folder: Path, study: HostedStudy, split: Mapping[str, Commit
         write_text(folder / "facts.json", json.dumps(content, indent=1, allow_nan=False) + "\n")
         scored.labels.write(folder / "labels.csv.gz")
         scored.predictions.write(folder / "rows.csv.gz")
+
+
+def hash_reference(folder: Path) -> dict[str, str]:
+    """Return file -> SHA-256 of a reference. Raises DataError if a file is missing."""
+    with reading(folder, missing="a file by which the final group is scored is missing"):
+        return {name: sha256(folder / name) for name in REFERENCE_FILES}
 
 
 def explain_undefined(study: HostedStudy, split: Mapping[str, CommittedPart], part: CommittedPart) -> str:
@@ -138,6 +148,25 @@ def score_rows(reference: Reference, rows: Sequence[SubmittedRow], *, confounds:
     Raises:
         DataError: a unit of the group has no prediction.
     """
+    length = reference.facts["unit_length_s"]
+    return compute_scores(
+        join_rows(reference, rows, confounds=confounds),
+        reference.labels,
+        targets=(reference.target,),
+        protocol=Protocol.model_validate(reference.facts["protocol"], strict=False),
+        design=reference.facts["design"],
+        groups=reference.facts["groups"],
+        unit_length_s=math.nan if length is None else length,
+        sessions=reference.facts["sessions"],
+        not_applicable={
+            reference.target.name: {name: Reason.read(why) for name, why in reference.facts["not_applicable"].items()}
+        },
+    )
+
+
+def join_rows(reference: Reference, rows: Sequence[SubmittedRow], *, confounds: bool) -> Predictions:
+    """Return submitted rows of a reference's group as predictions; with `confounds` also those of confound-only models.
+    Raises DataError if a unit of the group has no prediction."""
     protocol, target = Protocol.model_validate(reference.facts["protocol"], strict=False), reference.target
     own = reference.rows.rows_with(method=MODEL)
     units, others = reference.rows.take(own), reference.rows.take(~own)
@@ -147,17 +176,7 @@ def score_rows(reference: Reference, rows: Sequence[SubmittedRow], *, confounds:
     score, decision = decide_rows(target, [by_unit[unit] for unit in units["unit"].tolist()], protocol)
     columns = {name: units[name] for name in units.columns} | {"decision": decision}
     columns |= dict(zip(target.columns, score.reshape(len(units), -1).T, strict=True))
-    length = reference.facts["unit_length_s"]
-    return compute_scores(
-        Predictions.concatenate([Predictions(columns), *([others] if confounds else [])]),
-        reference.labels,
-        targets=(target,),
-        protocol=protocol,
-        design=reference.facts["design"],
-        groups=reference.facts["groups"],
-        unit_length_s=math.nan if length is None else length,
-        sessions=reference.facts["sessions"],
-    )
+    return Predictions.concatenate([Predictions(columns), *([others] if confounds else [])])
 
 
 def primary_score(scores: Scores) -> tuple[str, Score]:

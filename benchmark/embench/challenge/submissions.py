@@ -87,9 +87,15 @@ def check_submission(path: Path, package: Path) -> Submission:
 
 def parse_files(files: Mapping[str, bytes], path: Path, expected: Expected) -> Submission:
     """Return the checked content of a submission's files. `path`: the submission, for messages. Raises DataError."""
+    found = parse_published(files, path, expected.name, expected.target)
+    _check_rows(found.rows, path / PREDICTIONS, expected)
+    return found
+
+
+def parse_published(files: Mapping[str, bytes], path: Path, name: str, target: Target) -> Submission:
+    """Return the content of a submission to the challenge `name`, whose units are not checked. Raises DataError."""
     method = _parse_method(files[METHOD_FILE], path / METHOD_FILE)
-    rows, _ = parse_submission(files[PREDICTIONS], path / PREDICTIONS, (expected.target,), expected.name)
-    _check_rows(rows, path / PREDICTIONS, expected)
+    rows, _ = parse_submission(files[PREDICTIONS], path / PREDICTIONS, (target,), name)
     joined = hashlib.sha256()
     for name in SUBMISSION_FILES:
         joined.update(hashlib.sha256(files[name]).digest())
@@ -111,6 +117,10 @@ def read_files(path: Path) -> dict[str, bytes]:
             found = _read_zip(_read_plain(path), path)
         else:
             raise _refuse("it is a link or a device", path)
+    except FileNotFoundError as error:
+        raise DataError(
+            "no such file or folder", where=str(path), expected=f"a zip file or a folder with {_NAMES}"
+        ) from error
     except (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, ValueError) as error:
         raise DataError(
             f"the submission cannot be read: {error}", where=str(path), expected=f"a zip file or a folder with {_NAMES}"
@@ -126,6 +136,7 @@ def _refuse(what: str, path: Path) -> DataError:
         f"the submission is refused: {what}",
         where=str(path),
         expected=f"a zip file or a folder with {_NAMES}, of {MOST_SUBMITTED_BYTES >> 20} MB at most",
+        hint="embench challenge check FOLDER --out FILE.zip packs the two files",
     )
 
 

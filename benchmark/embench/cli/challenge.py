@@ -118,10 +118,13 @@ def score_inbox(inbox: _Inbox, challenge: _Folder = Path(), as_json: Json = Fals
         console.answer(as_json, {"after": rows}, lambda: show_table(rows))
         console.note(f"scored after the end, without ranks: {place.results / 'after.csv'}")
         return
-    read = Inbox(place, inbox).read_new(_now())
+    box = Inbox(place, inbox)
+    read = box.read_new(_now())
     shown = [{"team": e.team, "submission": e.file, "state": e.state, "reason": e.reason} for e in read]
     console.answer(as_json, {"submissions": shown}, lambda: show_table(shown) if shown else None)
     console.note(f"{len(read)} new submissions; answers: {place.feedback}")
+    if ignored := box.list_ignored():
+        console.note(f"ignored: {', '.join(ignored)}; submissions belong into {inbox}/TEAM/")
 
 
 @challenge_app.command("close")
@@ -150,7 +153,7 @@ def close_inbox(
         found = close_challenge(
             place, inbox, early=early, now=_now(), on_team=lambda name: console.note(f"scoring {name}")
         )
-    console.answer(as_json, found.model_dump(mode="json"), lambda: _print_results(found))
+    console.answer(as_json, found.model_dump(mode="json"), lambda: _print_results(found, challenge))
     console.note(f"publish {place.results}")
 
 
@@ -158,11 +161,11 @@ def close_inbox(
 def verify_challenge(
     results: Annotated[Path, Argument(metavar="RESULTS", help="Folder of results that a host published.")],
 ) -> None:
-    """Check published results: commitment, split and labels; and compute the scores again."""
-    from embench.challenge.after import verify_results
+    """Check published results: commitment, split, labels; compute scores, comparisons and ranks again."""
+    from embench.challenge.verification import verify_results
 
     for line in verify_results(results):
-        console.wrapped(f"checked: {line}" if not line.startswith(("compare", "labels are")) else line)
+        console.wrapped(line if line.startswith(("compare", "not checked")) else f"checked: {line}")
 
 
 @challenge_app.command()
@@ -178,7 +181,7 @@ def bundle(
     console.wrapped(f"{out}: contains the hidden labels; upload it to Codabench, and show it to nobody else")
 
 
-def _print_results(found: Results) -> None:
+def _print_results(found: Results, folder: Path) -> None:
     """Print the leaderboard and what it can say."""
     from embench.challenge.results import list_board
 
@@ -187,4 +190,7 @@ def _print_results(found: Results) -> None:
         console.wrapped(line)
     if not found.is_final:
         todo = ", ".join(row.team for row in found.rows if row.rerun == "to do")
-        console.wrapped(f"provisional until these were run again from their code: {todo}")
+        console.wrapped(
+            f"provisional until these were run again from their code: {todo}; for each: embench challenge close "
+            f"--challenge {folder} --rerun TEAM=FILE"
+        )

@@ -604,7 +604,7 @@ class SubmittedRow(NamedTuple):
 def read_submission(path: Path, card: Card) -> tuple[list[SubmittedRow], str]:
     """Return the rows of a CSV file of predictions, gzipped or not, and the SHA-256 of its text; see
     `parse_submission`. Raises DataError also if the file cannot be read."""
-    with reading(path, missing="no such file", expected="CSV, gzipped or not"):
+    with reading(path, missing="no such file", expected="CSV in UTF-8, gzipped or not"):
         content = read_bytes(Path(path))
     return parse_submission(content, path, card.targets, card.name)
 
@@ -624,6 +624,13 @@ def parse_submission(
     text = _decode_text(content, path)
     lines = _split_lines(text, path)
     head = [name.strip() for name in next(lines, (1, []))[1]]
+    if len(head) == 1 and re.search(r"[;\t]", head[0]):
+        raise DataError(
+            "the columns are not divided by commas",
+            where=f"{path}, line 1",
+            expected="commas between columns, and points in numbers",
+            hint="export the table as comma-separated CSV, or write it by a script",
+        )
     classes = sorted((n for n in head if re.fullmatch(r"score_[0-9]{1,3}", n)), key=lambda n: int(n[6:]))
     missing = [name for name in REQUIRED_COLUMNS if name not in head]
     if not {"score", "score_0"} & set(head):
@@ -705,7 +712,7 @@ class Faults:
 
 
 def _decode_text(content: bytes, path: Path) -> str:
-    with reading(path, expected="CSV, gzipped or not"):
+    with reading(path, expected="CSV in UTF-8, gzipped or not"):
         text = (unzipped(content, path) if content[:2] == b"\x1f\x8b" else content).decode("utf-8-sig")
     if has_control(text.replace("\r\n", "\n")):
         raise DataError("a text has control characters", where=str(path), expected="plain text")
@@ -738,7 +745,12 @@ def _parse_row(
     scores = tuple(number for name in target.columns if (number := _parse_number(row.get(name, ""))) is not None)
     if len(scores) < len(target.columns):
         example = row.get(target.columns[0], "")
-        faults.add("scores are not finite numbers", line, example, "one for each row; leave other rows out")
+        faults.add(
+            "scores are not finite numbers",
+            line,
+            example,
+            "a number in each row; leave rows without one out where units may be missing",
+        )
         return None
     if has_classes and (min(scores) < 0 or max(scores) > 1):
         expected = "from 0 to 1; decision values become probabilities by 1 / (1 + exp(-value)), which keeps their order"

@@ -1,0 +1,114 @@
+"""Scores, answers and paired comparisons of teams on the final group, from published files alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from typing import Any, NamedTuple
+
+from embench.challenge.results import Pair, as_numbers
+from embench.challenge.scoring import Reference, join_rows, primary_score, score_rows
+from embench.errors import DataError, UsageError
+from embench.records.predictions import SubmittedRow
+from embench.records.record import Record
+from embench.records.scores import Scores
+from embench.statistics.answers import answer_questions
+from embench.statistics.comparison import compare_all
+
+ScoreNumbers = tuple[float, float | None, float | None] | None
+"""A score and the ends of its interval; None if it is undefined."""
+NEED_SIGNALS = ("movement", "protocol_phase")
+"""Questions whose answers need the signals of the final group."""
+
+
+class MeasuredTeams(NamedTuple):
+    """What follows from predictions and labels: the primary metric, and by team or model its numbers.
+
+    Args:
+        answers: team -> question -> answer, without those that need signals.
+    """
+
+    metric: str
+    scores: Mapping[str, ScoreNumbers]
+    answers: Mapping[str, Mapping[str, str]]
+    confound_only: Mapping[str, ScoreNumbers]
+    pairs: Sequence[Pair]
+
+
+def measure_teams(reference: Reference, submitted: Mapping[str, Sequence[SubmittedRow]]) -> MeasuredTeams:
+    """Score and compare teams on the final group.
+
+    Args:
+        submitted: team -> rows of its submission, at least one team.
+
+    Raises:
+        DataError: a unit of the group has no prediction.
+    """
+    scored = {team: score_rows(reference, rows) for team, rows in submitted.items()}
+    first = next(iter(scored.values()))
+    metric, _ = primary_score(first)
+    return MeasuredTeams(
+        metric=metric,
+        scores={team: as_numbers(primary_score(scores)[1]) for team, scores in scored.items()},
+        answers={team: _answer(reference, scores) for team, scores in scored.items()},
+        confound_only={
+            model.name: as_numbers(model.scores.get(metric))
+            for model in first.get_confound_only_models(reference.target.name)
+        },
+        pairs=_compare(reference, submitted, scored),
+    )
+
+
+def _describe_run(reference: Reference) -> dict[str, Any]:
+    """Return the part of a run's manifest that answers and comparisons read."""
+    facts = reference.facts
+    return {
+        "dataset": {"name": facts["dataset"]},
+        "protocol": {"name": facts["protocol"]["name"], "leaks": False},
+        "card": {"label_rules": [facts["target"]], "steps": {reference.target.name: reference.target.step}},
+        "cohort": {
+            "design": facts["design"],
+            "session_s": facts["sessions"],
+            "subjects": sorted(set(reference.labels["subject"].tolist())),
+        },
+        "seeds": [0],
+        "methods_evaluated": None,
+    }
+
+
+def _answer(reference: Reference, scores: Scores) -> dict[str, str]:
+    found = answer_questions(_describe_run(reference), scores)[reference.target.name]
+    return {each.question: str(each.answer) for each in found.answers if each.question not in NEED_SIGNALS}
+
+
+def _compare(
+    reference: Reference, submitted: Mapping[str, Sequence[SubmittedRow]], scored: Mapping[str, Scores]
+) -> list[Pair]:
+    """Return all pairs of teams: difference of the first from the second, interval, Holm-corrected p. Without a defined
+    difference there are none."""
+    if len(submitted) < 2:
+        return []
+    run, groups = _describe_run(reference), reference.facts["groups"]
+    tested = [
+        {"subject": name, "group": groups[name], "fold": 0, "role": "test", "seed": 0}
+        for name in run["cohort"]["subjects"]
+    ]
+    records = [
+        Record(
+            {**run, "id": team, "method": {"submission": team}},
+            join_rows(reference, rows, confounds=False),
+            reference.labels,
+            tested,
+            scored[team],
+        )
+        for team, rows in submitted.items()
+    ]
+    try:
+        (table,) = compare_all(records, [reference.target.name])
+    except (DataError, UsageError):
+        return []
+    teams = [standing.run for standing in table.standings]
+    return [
+        (one, other, pair.difference.mean, pair.difference.low, pair.difference.high, pair.p_holm)
+        for (one, other), pair in zip(combinations(teams, 2), table.comparisons, strict=True)
+    ]
