@@ -272,7 +272,7 @@ def main() -> None:
         "command": "python -m bench.transfer --data-root DIR",
         "commit": subprocess.run(git, check=True, capture_output=True, text=True).stdout.strip(),  # noqa: S603
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
-        "versions": {name: installed_version(name) for name in ("embench", "numpy", "scikit-learn")},
+        "versions": {name: installed_version(name) for name in ("numpy", "scikit-learn")},
         "protocol": PROTOCOL,
         "data": {name: side.cohort.store.key for name, side in sides.items()},
     }
