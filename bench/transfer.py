@@ -37,9 +37,10 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,8 @@ import numpy as np
 import embench
 from bench import ROOT
 from bench.adjusted import DATASETS, PROTOCOL, TARGET, with_data_root
+from bench.boards.published import figure
+from bench.markdown import table
 from embench import registry
 from embench.data.cohort import Cohort
 from embench.data.find import find_source
@@ -58,7 +61,7 @@ from embench.interfaces.ranking import compare_subjects, compute_tie_width
 from embench.interfaces.units import Unit
 from embench.protocols import load_protocol
 from embench.statistics.confound_only import CONFOUND_ONLY, ConfoundTask
-from embench.statistics.intervals import Estimate, holm, t_test, with_interval
+from embench.statistics.intervals import ALPHA, Estimate, holm, t_test, with_interval
 from embench.statistics.nuisance_movement import movement_features
 from embench.system import installed_version, limited_threads
 
@@ -256,6 +259,59 @@ def summarise(scores: Scores, drawn: Mapping[str, np.ndarray]) -> dict[str, list
 def _row(found: Estimate, **about: str) -> dict[str, Any]:
     numbers = {name: round(getattr(found, name), 6) for name in ("mean", "low", "high", "error")}
     return {**about, **numbers, "df": found.df}
+
+
+@cache
+def load_map() -> dict[str, Any]:
+    """Return the computed map."""
+    return dict(json.loads(RESULTS.read_text("utf-8")))
+
+
+def transfer_map() -> str:
+    """Return what the map shows, and its table: a line for each test set and model."""
+    found = load_map()
+    losses, differences = found["losses"], found["differences"]
+    by_place = [
+        {(row["model"], row["source"], row["tested"]): row for row in rows}
+        for rows in (found["cells"], losses, differences)
+    ]
+    lines = []
+    for other, tested in (DATASETS[::-1], DATASETS):
+        for model in (*METHODS, *CONFOUNDS):
+            places = (model, other, tested), (model, tested, tested)
+            scores, (loss, _), gaps = (
+                [_shown(rows.get(place), spec) for place in places]
+                for rows, spec in zip(by_place, (".3f", "+.3f", "+.3f"), strict=True)
+            )
+            lines.append([f"`{tested}`", f"`{model}`", *scores, loss, *gaps])
+    elsewhere, same = (
+        [row for row in differences if (row["source"] != row["tested"]) == away] for away in (True, False)
+    )
+    labels = "; ".join(f"in `{name}` {pair}" for name, pair in found["labels"].items())
+    text = (
+        f"Trained on the other dataset, not on the same, methods score lower in {_count(losses, -1)} comparisons, and "
+        f"confound-only models in {_count(losses, -1, CONFOUNDS)}. Methods score higher than the best confound-only "
+        f"model of the same training subjects in {_count(elsewhere, 1)} comparisons when trained on the other dataset, "
+        f"and in {_count(same, 1)} when trained on the same, where they score lower in {_count(same, -1)}. A comparison "
+        f"counts with p < {figure(ALPHA, '.2f')} after Holm's correction over all {len(losses) + len(differences)}; "
+        "intervals are not corrected, and a loss that does not count is not evidence of no loss. All models learned from "
+        f"{found['training_subjects']} subjects. Labels: {labels}."
+    )
+    heads = ["tested on, `auroc_within`", "model", "trained on the other", "trained on the same", "difference"]
+    best = "less best confound-only"
+    return f"{text}\n\n{table([*heads, f'other, {best}', f'same, {best}'], lines)}"
+
+
+def _count(rows: Sequence[Mapping[str, Any]], sign: int, models: Sequence[str] = METHODS) -> str:
+    own = [row for row in rows if row["model"] in models]
+    return f"{sum(row['p'] < ALPHA and row['mean'] * sign > 0 for row in own)} of {len(own)}"
+
+
+def _shown(row: Mapping[str, Any] | None, spec: str) -> str:
+    if row is None:
+        return "—"
+    text = f"{figure(row['mean'], spec)} [{figure(row['low'])}, {figure(min(row['high'], 1.0))}]"
+    return f"{text}, p {'< .001' if row['p'] < 0.001 else figure(row['p'])}" if "p" in row else text
 
 
 def main() -> None:
