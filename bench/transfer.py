@@ -33,7 +33,7 @@ Tests. t tests of all losses (6 models, 2 test sets) and all differences from th
 4 cells), 24 in all, with Holm's correction over all of them. A result counts as shown if the corrected p is below .05.
 
 Noted after the results. The partitions of `PROTOCOL` put subjects with sessions of similar length into one fold, and
-random draws do not. So on the diagonal `session_position` scores higher here than on the leaderboard of
+random draws do not. So on the diagonal `session_position` may score higher here than on the leaderboard of
 `wearable_stress`, whose two protocols differ in length.
 """
 
