@@ -18,6 +18,7 @@ from bench.boards.capabilities import Gain, measure_gains
 from bench.boards.paired import LEVEL, pretrained_pairs, sensor_pairs
 from bench.boards.published import EVERY, WITHIN, Board, figure, low, shown
 from bench.boards.rows import FIXED
+from bench.transfer import METHODS, load_map
 from embench.statistics.intervals import Estimate
 
 TEMPLATE = Path(__file__).with_name("findings.md.j2")
@@ -49,7 +50,14 @@ def _answers() -> dict[str, Any]:
     kinds = [board.families for board in EVERY if all(board.families) and board.first.is_open]
     families = [(features[0], network[0]) for features, network in kinds]
     pretrained = [found for *_, found in pretrained_pairs() if found]
+    moved = load_map()
+    losses, over_confounds = (
+        [row for row in moved[kind] if row["model"] in METHODS and row["p"] < LEVEL]
+        for kind in ("losses", "differences")
+    )
     return {
+        "transfer_loses": any(row["mean"] < 0 for row in losses),
+        "transfer_gains": any(row["mean"] > 0 for row in over_confounds),
         "stress": stress,
         "predicted": [b.summary.dataset for b in stress if len(b.adding) > int(b.by_chance("movement"))],
         "largest": max((board.asked[0] for board in stress), key=lambda row: row.decides.partial_r.mean),

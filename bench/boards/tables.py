@@ -24,11 +24,12 @@ from bench import ROOT
 from bench.boards import BOARDS
 from bench.boards.capabilities import capabilities
 from bench.boards.findings import written
-from bench.boards.paired import pretrained_pairs, select_from_scratch, sensor_pairs
+from bench.boards.paired import pretrained_pairs, sensor_pairs
 from bench.boards.published import EVERY, WITHIN, Board, Row, bold, figure, published, question, shown
 from bench.boards.rows import DATASETS, FAST, FIXED, STRICT, leaderboard_rows
 from bench.exercise import false_alarms, minutes
 from bench.markdown import table
+from bench.transfer import transfer_map
 from embench.claims.examine import claimed_request, direction_verdict
 from embench.claims.files import Claim, select_claims
 from embench.data.find import find_source
@@ -42,7 +43,7 @@ from embench.report.facts import RunFacts
 from embench.report.sections import group_scores
 from embench.sets.files import SET_LEVELS, find_set
 from embench.statistics.gains import subject_gap, subject_scores
-from embench.statistics.intervals import Estimate, holm, rank_methods, t_test
+from embench.statistics.intervals import Estimate, rank_methods
 from embench.statistics.joined import recorded_target
 
 DOCS = ROOT / "docs"
@@ -214,24 +215,6 @@ def _gap(one: Row | None, other: Row | None) -> Estimate | None:
     return None if isinstance(found, Undefined) else found
 
 
-def elsewhere() -> str:
-    """Trained on one dataset and tested on another, beside the same methods trained where they are tested; Holm's
-    correction is over all differences."""
-    lines, gaps = [], []
-    for board, other in ((EVERY[0], "wearable_stress"), (EVERY[1], "stress_predict")):
-        at_home = select_from_scratch(board)
-        for row in replace(board, trained_on=other).rows:
-            name = row.name.replace(f", trained on {other}", "")
-            home = at_home.get(name)
-            gaps.append(_gap(row, home))
-            lines.append([f"`{board.dataset}`", name, *_side_by_side([row, home])])
-    corrected = iter(holm([t_test(gap.mean, gap.error, gap.df) for gap in gaps if gap and gap.error is not None]))
-    cells = [[shown(gap, "+.3f"), figure(next(corrected)) if gap and gap.error is not None else "—"] for gap in gaps]
-    heads = ["trained on the other", "trained on the same", "difference", "p, Holm"]
-    lines = [[*line, *more] for line, more in zip(lines, cells, strict=True)]
-    return table([f"tested on, `{WITHIN}`", "method", *heads], lines)
-
-
 def choice(boards: Sequence[Board] = EVERY) -> str:
     """Table of the first row of each board, its lead over the mean of all, and the part that choosing explains."""
     lines = []
@@ -356,7 +339,7 @@ TABLES: dict[str, Callable[[], str]] = {
             sensors,
             pretraining,
             strict,
-            elsewhere,
+            transfer_map,
             choice,
         )
     },
