@@ -56,8 +56,8 @@ def _answers() -> dict[str, Any]:
         for kind in ("losses", "differences")
     )
     return {
-        "transfer_loses": any(row["mean"] < 0 for row in losses),
-        "transfer_gains": any(row["mean"] > 0 for row in over_confounds),
+        "transfer_loses": any(mean < 0 for mean in losses),
+        "transfer_gains": any(mean > 0 for mean in over_confounds),
         "stress": stress,
         "predicted": [b.summary.dataset for b in stress if len(b.adding) > int(b.by_chance("movement"))],
         "largest": max((board.asked[0] for board in stress), key=lambda row: row.decides.partial_r.mean),

@@ -43,7 +43,7 @@ from embench.report.facts import RunFacts
 from embench.report.sections import group_scores
 from embench.sets.files import SET_LEVELS, find_set
 from embench.statistics.gains import subject_gap, subject_scores
-from embench.statistics.intervals import Estimate, rank_methods
+from embench.statistics.intervals import Estimate, holm, rank_methods
 from embench.statistics.joined import recorded_target
 
 DOCS = ROOT / "docs"
