@@ -52,7 +52,7 @@ def _answers() -> dict[str, Any]:
     pretrained = [found for *_, found in pretrained_pairs() if found]
     moved = load_map()
     losses, over_confounds = (
-        [row for row in moved[kind] if row["model"] in METHODS and row["p"] < LEVEL]
+        [row["mean"] for row in moved[kind] if row["model"] in METHODS and row["p"] < LEVEL]
         for kind in ("losses", "differences")
     )
     return {
