@@ -24,10 +24,12 @@ from embench.errors import DataError
 from embench.planning import weights
 from embench.records import ledger
 from embench.store.store import build_once
+from embench_plugins.datasets.formats import recordings
 from embench_plugins.datasets.own import items, tables
 from embench_plugins.datasets.own.reader import Own
 
 from ..plugins.datasets import own_files
+from ..plugins.datasets.xdf_files import XdfStream, write_streams
 
 ANSWERED_S = 20
 MOST_MB = 300
@@ -200,6 +202,57 @@ def test_a_parquet_file(tmp_path: Path) -> None:
     assert path.stat().st_size < 2_000_000
     with pytest.raises(DataError, match="GB large"):
         tables._load_frame(path)
+
+
+# Counts that a file states, but that its bytes cannot hold.
+
+
+def make_xdf(path: Path, form: str, count: int, place: int) -> None:
+    """Signals, and a stream whose chunk number `place` states another number of samples."""
+    stamps = 5000 + np.arange(192) / 4
+    rows = [["a"]] * 192 if form == "string" else np.ones((192, 1))
+    marks = XdfStream("marks", 0 if form == "string" else 4, stamps, rows, form=form)
+    write_streams(path, XdfStream("box", 4, stamps, np.ones((192, 1))), marks)
+    content = path.read_bytes()
+    head = struct.pack("<HI", 3, 2) + b"\x04"
+    at = 0
+    for _ in range(place + 1):
+        at = content.index(head, at) + len(head)
+    path.write_bytes(content[:at] + struct.pack("<I", count) + content[at + 4 :])
+
+
+@pytest.mark.parametrize("form", ["string", "float32"])
+@pytest.mark.parametrize("count", [65, 10_000_000])
+def test_an_xdf_chunk_of_more_samples_than_bytes(form: str, count: int, tmp_path: Path) -> None:
+    """pyxdf makes room for all of them, and skips chunks up to the next boundary that it finds."""
+    pytest.importorskip("pyxdf")
+    make_xdf(tmp_path / "a.xdf", form, count, 1)
+    tracemalloc.start()
+    try:
+        with pytest.raises(DataError, match="damaged"):
+            recordings.read_markers(tmp_path / "a.xdf")
+        assert tracemalloc.get_traced_memory()[1] / 1e6 < 100
+    finally:
+        tracemalloc.stop()
+
+
+def test_an_xdf_chunk_of_fewer_samples_than_it_holds(tmp_path: Path) -> None:
+    pytest.importorskip("pyxdf")
+    make_xdf(tmp_path / "a.xdf", "float32", 3, 1)
+    with pytest.raises(DataError, match="damaged"):
+        recordings.read_markers(tmp_path / "a.xdf")
+
+
+def test_a_spreadsheet_with_a_cell_far_off(tmp_path: Path) -> None:
+    """Programs fill all cells between, of which this one has 17 billion."""
+    pd.DataFrame({"eda": [1.0]}).to_excel(tmp_path / "whole.xlsx", index=False)
+    far = b'<row r="1048576"><c r="XFD1048576"><v>1</v></c></row></sheetData>'
+    with zipfile.ZipFile(tmp_path / "whole.xlsx") as whole, zipfile.ZipFile(tmp_path / "a.xlsx", "w") as archive:
+        for name in whole.namelist():
+            archive.writestr(name, whole.read(name).replace(b"</sheetData>", far))
+    for read in (tables.read_sheet, tables.list_sheets):
+        with pytest.raises(DataError, match="row 1,048,576 and column 16,384"):
+            read(tmp_path / "a.xlsx")
 
 
 # Damaged copies in a cache, and warnings about folders.
