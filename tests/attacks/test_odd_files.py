@@ -243,6 +243,49 @@ def test_an_xdf_chunk_of_fewer_samples_than_it_holds(tmp_path: Path) -> None:
         recordings.read_markers(tmp_path / "a.xdf")
 
 
+@pytest.mark.parametrize("start", [900_000, -900_000])
+def test_physiology_that_begins_far_off(start: float, tmp_path: Path) -> None:
+    """Samples are missing up to there: at this rate, 90 billion."""
+    path = tmp_path / "sub-1_task-a_physio.tsv.gz"
+    path.write_bytes(gzip.compress(b"0\n" * 100))
+    path.with_name("sub-1_task-a_physio.json").write_text(
+        f'{{"Columns": ["eda"], "SamplingFrequency": 100000, "StartTime": {start}}}', "utf-8"
+    )
+    with pytest.raises(DataError, match=f"StartTime is {start:g} s"):
+        items._read_physio(path)
+
+
+def test_a_file_of_spss(tmp_path: Path) -> None:
+    """Zeros, packed twice."""
+    pyreadstat, path = pytest.importorskip("pyreadstat"), tmp_path / "a.sav"
+    columns = {f"v{k}": np.zeros(20_000) for k in range(500)}
+    pyreadstat.write_sav(pd.DataFrame(columns), str(path), compress=True)
+    assert path.stat().st_size < 500_000
+    with pytest.raises(DataError, match=r"it unpacks to 0\.08 GB"):
+        tables.read_sheet(path)
+
+
+def test_a_parquet_file_of_one_text(tmp_path: Path) -> None:
+    """The same text of a MB in each of 400 rows, which is stored once."""
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    texts = arrow.DictionaryArray.from_arrays(arrow.array(np.zeros(400, np.int32)), ["x" * 1_000_000])
+    parquet.write_table(arrow.table({"eda": np.ones(400), "note": texts}), tmp_path / "a.parquet", store_schema=False)
+    tracemalloc.start()
+    before = arrow.total_allocated_bytes()
+    table = tables._load_frame(tmp_path / "a.parquet")
+    assert (arrow.total_allocated_bytes() - before + tracemalloc.get_traced_memory()[1]) / 1e6 < 50
+    tracemalloc.stop()
+    assert set(table["note"].map(len)) == {1_000_000}
+
+
+def test_a_parquet_file_of_one_long_list(tmp_path: Path) -> None:
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    values = arrow.ListArray.from_arrays(np.array([0, 260_000_000], np.int32), np.zeros(260_000_000, np.int8))
+    parquet.write_table(arrow.table({"eda": [1.0], "more": values}), tmp_path / "a.parquet")
+    with pytest.raises(DataError, match="GB large"):
+        tables._load_frame(tmp_path / "a.parquet")
+
+
 def test_a_spreadsheet_with_a_cell_far_off(tmp_path: Path) -> None:
     """Programs fill all cells between, of which this one has 17 billion."""
     pd.DataFrame({"eda": [1.0]}).to_excel(tmp_path / "whole.xlsx", index=False)
