@@ -29,7 +29,7 @@ def check_archive(path: Path) -> None:
     """Check the members of a zip archive, such as an Excel file. Raises DataError if they unpack to too much, or if a
     sheet has a cell so far off that all cells before it would fill the memory."""
     with zipfile.ZipFile(path) as archive:
-        _check(path, sum(member.file_size for member in archive.infolist()))
+        check_size(path, sum(member.file_size for member in archive.infolist()))
         for name in archive.namelist():
             if name.startswith("xl/worksheets/") and name.endswith(".xml"):
                 with archive.open(name) as sheet:
@@ -77,10 +77,11 @@ def check_matlab(path: Path) -> None:
                     return
                 size += struct.unpack(f"{order}II", head)[1] if len(head) == 8 else 0
             file.seek(start + packed)
-    _check(path, size)
+    check_size(path, size)
 
 
-def _check(path: Path, size: int) -> None:
+def check_size(path: Path, size: int) -> None:
+    """Check the bytes to which a file unpacks. Raises DataError if they are too many."""
     if size > most_unpacked(path.stat().st_size):
         raise DataError(
             f"it unpacks to {size / 1e9:.2g} GB",
