@@ -24,7 +24,12 @@ from embench.errors import DataError
 from embench.planning import weights
 from embench.records import ledger
 from embench.store.store import build_once
+from embench_plugins.datasets.amigos import release as amigos
+from embench_plugins.datasets.deap import reader as deap
+from embench_plugins.datasets.devices import e4
 from embench_plugins.datasets.formats import recordings
+from embench_plugins.datasets.formats.channels import Channels
+from embench_plugins.datasets.formats.files import read_text_table
 from embench_plugins.datasets.own import items, tables
 from embench_plugins.datasets.own.reader import Own
 
@@ -204,6 +209,36 @@ def test_a_parquet_file(tmp_path: Path) -> None:
         tables._load_frame(path)
 
 
+# Files that are longer than any memory: holes, of which a disk holds nothing.
+
+
+def make_long(path: Path, first: bytes = b"") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(first)
+    os.truncate(path, 1 << 43)
+    return path
+
+
+MATLAB = b"MATLAB 5.0".ljust(124) + b"\x00\x01IM"
+LONG: dict[str, Callable[[Path], object]] = {
+    "matlab of deap": lambda path: deap._read_matlab(make_long(path, MATLAB)),
+    "matlab of amigos": lambda path: amigos.read(make_long(path, MATLAB)),
+    "table": lambda path: read_text_table(make_long(path, b"a\n1\n"), expected="a table", hint="again"),
+    "text of an E4": lambda path: e4.read_text(make_long(path, b"1\n"), hint="again"),
+    "brainvision": lambda path: recordings.find_brainvision_files(make_long(path, b"Brain Vision")),
+}
+
+
+@pytest.mark.parametrize("kind", LONG)
+def test_a_file_longer_than_any_memory(kind: str, tmp_path: Path) -> None:
+    try:
+        make_long(tmp_path / "whole")
+    except OSError:
+        pytest.skip("this disk holds no files of 8 TB")
+    with pytest.raises(DataError, match="long|large|over"):
+        LONG[kind](tmp_path / "a")
+
+
 # Counts that a file states, but that its bytes cannot hold.
 
 
@@ -285,6 +320,15 @@ def test_a_parquet_file_of_one_long_list(tmp_path: Path, monkeypatch: pytest.Mon
     parquet.write_table(arrow.table({"eda": [1.0], "more": values}), tmp_path / "a.parquet")
     with pytest.raises(DataError, match="GB large"):
         tables._load_frame(tmp_path / "a.parquet")
+
+
+def test_wfdb_of_another_packing(tmp_path: Path) -> None:
+    """Of a kind that another library unpacks, with errors of its own."""
+    pytest.importorskip("wfdb")
+    (tmp_path / "a.hea").write_text("a 1 1000 100000000000\na.dat 516 200/uS 16 0 0 0 0 EDA\n", "utf-8")
+    (tmp_path / "a.dat").write_bytes(b"fLaC" + bytes(100))
+    with recordings.open_recording(tmp_path / "a.hea") as find, pytest.raises(DataError, match="channel EDA"):
+        find(Channels(channels={"": ""}))[0].read(0, 100)
 
 
 def test_a_spreadsheet_with_a_cell_far_off(tmp_path: Path) -> None:

@@ -144,7 +144,10 @@ def find_brainvision_files(path: Path) -> list[Path]:
 
 def _read_brainvision_text(path: Path) -> str:
     """Return a header or a list of markers as text; older ones are in Latin-1."""
-    content = path.read_bytes()[:_MOST_TEXT]
+    with path.open("rb") as file:
+        content = file.read(_MOST_TEXT + 1)
+    if len(content) > _MOST_TEXT:
+        raise damaged_error(path, f"it is over {_MOST_TEXT:,} bytes long, too long for a text")
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError:
@@ -650,7 +653,17 @@ def _open_wfdb(path: Path) -> Iterator[Callable[[Channels], Sequence[Track]]]:
         import wfdb
     except ImportError as error:
         raise DataError("WFDB records need the wfdb package", where=str(path), hint="pip install wfdb") from error
-    faults = (ValueError, KeyError, IndexError, TypeError, AttributeError, EOFError, OverflowError, OSError)
+    faults = (
+        ValueError,
+        KeyError,
+        IndexError,
+        TypeError,
+        AttributeError,
+        EOFError,
+        OverflowError,
+        OSError,
+        RuntimeError,
+    )
     record = str(path.with_suffix(""))
     try:
         header = wfdb.rdheader(record)
