@@ -235,7 +235,7 @@ def test_a_file_longer_than_any_memory(kind: str, tmp_path: Path) -> None:
         make_long(tmp_path / "whole")
     except OSError:
         pytest.skip("this disk holds no files of 8 TB")
-    with pytest.raises(DataError, match="long|large|over"):
+    with pytest.raises(DataError, match=r"long|large"):
         LONG[kind](tmp_path / "a")
 
 

@@ -653,17 +653,7 @@ def _open_wfdb(path: Path) -> Iterator[Callable[[Channels], Sequence[Track]]]:
         import wfdb
     except ImportError as error:
         raise DataError("WFDB records need the wfdb package", where=str(path), hint="pip install wfdb") from error
-    faults = (
-        ValueError,
-        KeyError,
-        IndexError,
-        TypeError,
-        AttributeError,
-        EOFError,
-        OverflowError,
-        OSError,
-        RuntimeError,
-    )
+    faults = (ValueError, LookupError, TypeError, AttributeError, EOFError, OverflowError, OSError, RuntimeError)
     record = str(path.with_suffix(""))
     try:
         header = wfdb.rdheader(record)

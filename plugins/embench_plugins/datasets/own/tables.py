@@ -147,7 +147,7 @@ def _read_spss(path: Path) -> pd.DataFrame:
     from pyreadstat import read_sav
 
     form = read_sav(path, metadataonly=True)[1]
-    check_size(path, 8 * (form.number_rows or 0) * form.number_columns)
+    check_size(path, 8 * (form.number_rows or 0) * (form.number_columns or 0))
     found = pd.read_spss(path, convert_categoricals=False)
     return found.set_axis(np.arange(1, len(found) + 1))
 
@@ -405,7 +405,7 @@ def _read_frame(path: Path, how: Reading, _changed: int, _size: int) -> pd.DataF
 
 def _read_parquet(path: Path) -> pd.DataFrame:
     """Return the rows of a Parquet file. Texts that are stored once are kept once."""
-    from pyarrow import types
+    from pyarrow import types  # type: ignore[import-untyped]
     from pyarrow.parquet import ParquetFile  # type: ignore[import-untyped]
 
     with ParquetFile(path) as file:
