@@ -108,6 +108,15 @@ def test_a_folder_without_description(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "not a regular file" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("command", [["report"], ["leaderboard", "site", "--out"]])
+def test_a_link_to_itself(command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    assert main([*command, str(tmp_path / "loop")]) == 3
+    said = capsys.readouterr().err
+    assert "the link leads back to itself" in said
+    assert f"where: {tmp_path / 'loop'}" in said
+
+
 def test_weights(tmp_path: Path) -> None:
     make_pipe(path := tmp_path / "a.safetensors")
     with pytest.raises(DataError, match="not a regular file"):
