@@ -24,10 +24,17 @@ from embench.errors import DataError
 from embench.planning import weights
 from embench.records import ledger
 from embench.store.store import build_once
+from embench_plugins.datasets.amigos import release as amigos
+from embench_plugins.datasets.deap import reader as deap
+from embench_plugins.datasets.devices import e4
+from embench_plugins.datasets.formats import recordings
+from embench_plugins.datasets.formats.channels import Channels
+from embench_plugins.datasets.formats.files import read_text_table
 from embench_plugins.datasets.own import items, tables
 from embench_plugins.datasets.own.reader import Own
 
 from ..plugins.datasets import own_files
+from ..plugins.datasets.xdf_files import XdfStream, write_streams
 
 ANSWERED_S = 20
 MOST_MB = 300
@@ -99,6 +106,15 @@ def test_a_folder_without_description(tmp_path: Path, capsys: pytest.CaptureFixt
     make_pipe(tmp_path / "C.csv")
     assert main(["data", "new", str(tmp_path)]) == 3
     assert "not a regular file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [["report"], ["leaderboard", "site", "--out"]])
+def test_a_link_to_itself(command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    assert main([*command, str(tmp_path / "loop")]) in (3, 5)
+    said = capsys.readouterr().err
+    assert "embench has a bug" not in said
+    assert f"where: {tmp_path / 'loop'}" in said
 
 
 def test_weights(tmp_path: Path) -> None:
@@ -200,6 +216,140 @@ def test_a_parquet_file(tmp_path: Path) -> None:
     assert path.stat().st_size < 2_000_000
     with pytest.raises(DataError, match="GB large"):
         tables._load_frame(path)
+
+
+# Files that are longer than any memory: holes, of which a disk holds nothing.
+
+
+def make_long(path: Path, first: bytes = b"") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(first)
+    os.truncate(path, 1 << 43)
+    return path
+
+
+MATLAB = b"MATLAB 5.0".ljust(124) + b"\x00\x01IM"
+LONG: dict[str, Callable[[Path], object]] = {
+    "matlab of deap": lambda path: deap._read_matlab(make_long(path, MATLAB)),
+    "matlab of amigos": lambda path: amigos.read(make_long(path, MATLAB)),
+    "table": lambda path: read_text_table(make_long(path, b"a\n1\n"), expected="a table", hint="again"),
+    "text of an E4": lambda path: e4.read_text(make_long(path, b"1\n"), hint="again"),
+    "brainvision": lambda path: recordings.find_brainvision_files(make_long(path, b"Brain Vision")),
+}
+
+
+@pytest.mark.parametrize("kind", LONG)
+def test_a_file_longer_than_any_memory(kind: str, tmp_path: Path) -> None:
+    try:
+        make_long(tmp_path / "whole")
+    except OSError:
+        pytest.skip("this disk holds no files of 8 TB")
+    with pytest.raises(DataError, match=r"long|large"):
+        LONG[kind](tmp_path / "a")
+
+
+# Counts that a file states, but that its bytes cannot hold.
+
+
+def make_xdf(path: Path, form: str, count: int, place: int) -> None:
+    """Signals, and a stream whose chunk number `place` states another number of samples."""
+    stamps = 5000 + np.arange(192) / 4
+    rows = [["a"]] * 192 if form == "string" else np.ones((192, 1))
+    marks = XdfStream("marks", 0 if form == "string" else 4, stamps, rows, form=form)
+    write_streams(path, XdfStream("box", 4, stamps, np.ones((192, 1))), marks)
+    content = path.read_bytes()
+    head = struct.pack("<HI", 3, 2) + b"\x04"
+    at = 0
+    for _ in range(place + 1):
+        at = content.index(head, at) + len(head)
+    path.write_bytes(content[:at] + struct.pack("<I", count) + content[at + 4 :])
+
+
+@pytest.mark.parametrize("form", ["string", "float32"])
+@pytest.mark.parametrize("count", [65, 10_000_000])
+def test_an_xdf_chunk_of_more_samples_than_bytes(form: str, count: int, tmp_path: Path) -> None:
+    """pyxdf makes room for all of them, and skips chunks up to the next boundary that it finds."""
+    pytest.importorskip("pyxdf")
+    make_xdf(tmp_path / "a.xdf", form, count, 1)
+    tracemalloc.start()
+    try:
+        with pytest.raises(DataError, match="damaged"):
+            recordings.read_markers(tmp_path / "a.xdf")
+        assert tracemalloc.get_traced_memory()[1] / 1e6 < 100
+    finally:
+        tracemalloc.stop()
+
+
+def test_an_xdf_chunk_of_fewer_samples_than_it_holds(tmp_path: Path) -> None:
+    pytest.importorskip("pyxdf")
+    make_xdf(tmp_path / "a.xdf", "float32", 3, 1)
+    with pytest.raises(DataError, match="damaged"):
+        recordings.read_markers(tmp_path / "a.xdf")
+
+
+@pytest.mark.parametrize("start", [900_000, -900_000])
+def test_physiology_that_begins_far_off(start: float, tmp_path: Path) -> None:
+    """Samples are missing up to there: at this rate, 90 billion."""
+    path = tmp_path / "sub-1_task-a_physio.tsv.gz"
+    path.write_bytes(gzip.compress(b"0\n" * 100))
+    path.with_name("sub-1_task-a_physio.json").write_text(
+        f'{{"Columns": ["eda"], "SamplingFrequency": 100000, "StartTime": {start}}}', "utf-8"
+    )
+    with pytest.raises(DataError, match=f"StartTime is {start:g} s"):
+        items._read_physio(path)
+
+
+def test_a_file_of_spss(tmp_path: Path) -> None:
+    """Zeros, packed twice."""
+    pyreadstat, path = pytest.importorskip("pyreadstat"), tmp_path / "a.sav"
+    columns = {f"v{k}": np.zeros(20_000) for k in range(500)}
+    pyreadstat.write_sav(pd.DataFrame(columns), str(path), compress=True)
+    assert path.stat().st_size < 500_000
+    with pytest.raises(DataError, match=r"it unpacks to 0\.08 GB"):
+        tables.read_sheet(path)
+
+
+def test_a_parquet_file_of_one_text(tmp_path: Path) -> None:
+    """The same text of a MB in each of 400 rows, which is stored once."""
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    texts = arrow.DictionaryArray.from_arrays(arrow.array(np.zeros(400, np.int32)), ["x" * 1_000_000])
+    parquet.write_table(arrow.table({"eda": np.ones(400), "note": texts}), tmp_path / "a.parquet", store_schema=False)
+    pool = arrow.default_memory_pool()
+    before = pool.max_memory()
+    table = tables._load_frame(tmp_path / "a.parquet")
+    assert (pool.max_memory() - before) / 1e6 < 50
+    assert table["note"].dtype == object
+    assert set(table["note"].map(len)) == {1_000_000}
+
+
+def test_a_parquet_file_of_one_long_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    monkeypatch.setattr(tables, "MOST_BYTES", 2_000_000)
+    values = arrow.ListArray.from_arrays(np.array([0, 260_000], np.int32), np.zeros(260_000, np.int8))
+    parquet.write_table(arrow.table({"eda": [1.0], "more": values}), tmp_path / "a.parquet")
+    with pytest.raises(DataError, match="GB large"):
+        tables._load_frame(tmp_path / "a.parquet")
+
+
+def test_wfdb_of_another_packing(tmp_path: Path) -> None:
+    """Of a kind that another library unpacks, with errors of its own."""
+    pytest.importorskip("wfdb")
+    (tmp_path / "a.hea").write_text("a 1 1000 100000000000\na.dat 516 200/uS 16 0 0 0 0 EDA\n", "utf-8")
+    (tmp_path / "a.dat").write_bytes(b"fLaC" + bytes(100))
+    with recordings.open_recording(tmp_path / "a.hea") as find, pytest.raises(DataError, match="channel EDA"):
+        find(Channels(channels={"": ""}))[0].read(0, 100)
+
+
+def test_a_spreadsheet_with_a_cell_far_off(tmp_path: Path) -> None:
+    """Programs fill all cells between, of which this one has 17 billion."""
+    pd.DataFrame({"eda": [1.0]}).to_excel(tmp_path / "whole.xlsx", index=False)
+    far = b'<row r="1048576"><c r="XFD1048576"><v>1</v></c></row></sheetData>'
+    with zipfile.ZipFile(tmp_path / "whole.xlsx") as whole, zipfile.ZipFile(tmp_path / "a.xlsx", "w") as archive:
+        for name in whole.namelist():
+            archive.writestr(name, whole.read(name).replace(b"</sheetData>", far))
+    for read in (tables.read_sheet, tables.list_sheets):
+        with pytest.raises(DataError, match="row 1,048,576 and column 16,384"):
+            read(tmp_path / "a.xlsx")
 
 
 # Damaged copies in a cache, and warnings about folders.

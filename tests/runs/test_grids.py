@@ -191,3 +191,16 @@ def test_what_is_no_grid_is_said(tmp_path, bench, embench):
     done = embench("grid", "status", bench.runs)
     assert done.code == 3
     assert "not the file of a grid" in done.err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("order", [1, -1])
+def test_evaluations_are_counted_before_the_first_run_ends(bench, cache, workers, order):
+    """However many processes there are, and in whatever order runs end."""
+    requests = [bench.request("Moments", fusion=name, modalities="ecg") for name in ("logreg", "knn", "lda")]
+    done = grid(requests[::order], workers=workers)
+    assert [result.manifest["test_evaluations"] for result in done.results] == [{"arousal": 3}] * 3
+    assert [result.manifest["methods_evaluated"] for result in done.results] == [{"arousal": 3}] * 3
+    again = grid(requests, workers=workers)
+    assert [result.manifest["test_evaluations"] for result in again.results] == [{"arousal": 3}] * 3

@@ -6,6 +6,7 @@ import errno
 import io
 import os
 import platform
+import re
 import shlex
 import signal
 import sys
@@ -24,7 +25,7 @@ from typer import Option
 
 import embench
 from embench.cli import challenge, console, data, leaderboard, listing, machine, options, results, run, studies
-from embench.errors import EmbenchError
+from embench.errors import DataError, EmbenchError
 from embench.system import (
     KEPT,
     ending_stuck_process,
@@ -206,11 +207,17 @@ def _interruptible() -> Iterator[list[int]]:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
+_LOOP = re.compile("Symlink loop from '(.+)'")
+"""What pathlib says of a link to itself, before Python 3.13."""
+
+
 def _explain(error: BaseException, arguments: Sequence[str]) -> int:
     """Print an error of a command line, with its remedy, and return the exit code."""
     if isinstance(error, typer.Abort) and isinstance(error.__cause__, EOFError):
         error = error.__cause__  # typer mistakes any EOFError for the end of the user's input
     error = killed_worker(error) if type(error).__name__ in _DEAD else explain_missing_library(error) or error
+    if isinstance(error, RuntimeError) and (loop := _LOOP.fullmatch(str(error))):
+        error = DataError("the link leads back to itself", where=loop[1])
     if isinstance(error, EmbenchError):
         command = console.suggest_after_error(error, arguments, typer.main.get_command(app))
         return _fail(f"{error.label}: {error}" + (f"\n  command: {command}" if command else ""), error.exit_code)

@@ -17,7 +17,7 @@ import numpy as np
 from embench.errors import DataError
 from embench.interfaces.recording import Label
 from embench_plugins.datasets.devices import faces
-from embench_plugins.datasets.formats.matlab import read_variables
+from embench_plugins.datasets.formats.matlab import read_content, read_variables
 
 # The preprocessed MATLAB files of AMIGOS (`Data_Preprocessed_P01.mat`): one for each subject, four variables of 20
 # cells.
@@ -150,7 +150,7 @@ def read(path: Path) -> tuple[list[Trial], bool]:
     expected = f"a MATLAB file with the variables {', '.join(VARIABLES)}, 1 x 20 cells each"
     again = "the file is truncated or damaged: unpack it again from its zip"
     try:
-        content, sound = read_variables(path.read_bytes(), VARIABLES, MOST_BYTES)
+        content, sound = read_variables(read_content(path, MOST_BYTES), VARIABLES, MOST_BYTES)
     except Exception as error:  # scipy's parser raises all kinds of exceptions for damaged bytes
         reason = str(error) or type(error).__name__
         raise DataError(f"not readable: {reason}", where=str(path), expected=expected, hint=again) from error

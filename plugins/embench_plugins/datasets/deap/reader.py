@@ -33,7 +33,7 @@ from embench.interfaces.units import LabelRule
 from embench_plugins.datasets.devices import faces
 from embench_plugins.datasets.devices.faces import read_header
 from embench_plugins.datasets.formats.files import missing_dataset_error, read_table, read_text_table, to_float32
-from embench_plugins.datasets.formats.matlab import read_variables
+from embench_plugins.datasets.formats.matlab import read_content, read_variables
 from embench_plugins.datasets.formats.pickles import load_pickle
 from embench_plugins.datasets.formats.ratings import (
     QUADRANT,
@@ -108,7 +108,7 @@ def read_trials(path: Path) -> tuple[np.ndarray, np.ndarray]:
 def _read_matlab(path: Path) -> dict[str, Any]:
     """Return name -> variable of a MATLAB file of a subject. Raises DataError if the file cannot be read."""
     try:
-        return read_variables(path.read_bytes(), ("data", "labels"), MOST_BYTES)[0]
+        return read_variables(read_content(path, MOST_BYTES), ("data", "labels"), MOST_BYTES)[0]
     except Exception as error:  # scipy's parser raises all kinds of exceptions for damaged bytes
         what = f"not readable: {str(error) or type(error).__name__}"
         raise DataError(what, where=str(path), expected=f"a MATLAB file of {_CONTENT}", hint=HINT) from error

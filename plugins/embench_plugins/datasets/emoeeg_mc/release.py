@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import gzip
+import io
 import re
 import zlib
 from collections.abc import Iterator, Sequence
@@ -36,6 +38,8 @@ CODES = {"sad": 0, "dis": 1, "fear": 2, "neu": 3, "joy": 4, "ten": 5, "ins": 6}
 """First letters of a stimulus' name -> position in `EMOTIONS` of the emotion that it is meant to evoke."""
 POSITIVE = (4, 5, 6)
 
+_MOST_BYTES = 1 << 28
+"""Largest accepted size of an unpacked table."""
 REORDERED = tuple(f"{name}{number}" for name in CODES for number in (4, 5, 8))
 """The 21 stimuli of a context in the order of the preprocessed files."""
 NUMBERED = tuple(
@@ -269,7 +273,11 @@ def read_timed_rows(path: Path, column: str) -> tuple[np.ndarray, np.ndarray]:
     DataError if it is not such a file."""
     wanted = f"two columns without a header: {column} and Unix time in s"
     try:
-        read = pd.read_csv(path, sep="\t", header=None, compression="gzip", low_memory=False)
+        with gzip.open(path) as file:
+            content = file.read(_MOST_BYTES + 1)
+        if len(content) > _MOST_BYTES:
+            raise ValueError(f"it unpacks to over {_MOST_BYTES:,} bytes")
+        read = pd.read_csv(io.BytesIO(content), sep="\t", header=None, low_memory=False)
     except (OSError, EOFError, ValueError, zlib.error, pd.errors.ParserError) as error:
         raise DataError(f"not readable: {error}", where=str(path), expected=wanted, hint=AGAIN) from error
     if read.shape[1] != 2:

@@ -25,7 +25,7 @@ from embench.interfaces.units import LabelRule, Target
 from embench.signals.filters import bandpass
 from embench_plugins.datasets.formats import files, notes
 from embench_plugins.datasets.formats.channels import AGAIN, Channels, Track
-from embench_plugins.datasets.formats.matlab import read_variables
+from embench_plugins.datasets.formats.matlab import read_content, read_variables
 from embench_plugins.datasets.formats.ratings import (
     find_highest,
     make_binary_targets,
@@ -618,7 +618,8 @@ def read_remarks(path: Path) -> list[tuple[int, tuple[float, ...]]]:
     """Return for each row of `After_remarks.mat` the number of a clip, and the clip's ratings in the order of
     `RATINGS`. Raises DataError if the file is damaged."""
     try:
-        structs = read_variables(path.read_bytes(), ("After_remark",), MOST_BYTES)[0]["After_remark"].ravel()
+        content = read_content(path, MOST_BYTES)
+        structs = read_variables(content, ("After_remark",), MOST_BYTES)[0]["After_remark"].ravel()
         rows = [(_parse_numbers(one["vid"], 1), _parse_numbers(one["score"], len(RATINGS))) for one in structs]
         clips = [int(number) for (number,), _ in rows if number in CLIPS]
         if not len(rows) == len(clips) == len(set(clips)):

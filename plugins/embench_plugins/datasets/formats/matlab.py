@@ -47,6 +47,13 @@ def read_variables(content: bytes, names: Collection[str], most_bytes: int) -> t
     return loadmat(io.BytesIO(plain), variable_names=list(names)), sound
 
 
+def read_content(path: Path, most_bytes: int) -> bytes:
+    """Return the bytes of a file. Raises ValueError above `most_bytes`."""
+    if path.stat().st_size > most_bytes:
+        raise ValueError(f"it is over {most_bytes / 1e9:g} GB large")
+    return path.read_bytes()
+
+
 def inflate(content: bytes, most_bytes: int) -> tuple[bytes, bool]:
     """Return a file's bytes with uncompressed variables, and whether all checksums are right. A wrong checksum is not
     an error: AMIGOS has some, and other readers ignore them, but scipy cannot.
@@ -246,12 +253,10 @@ def open_matlab(path: Path) -> Iterator[Callable[[Channels], Sequence[Track]]]:
 def _read_content(path: Path, layout: Channels) -> dict[str, Any]:
     """Return the variables that the layout names."""
     expected = "a MATLAB file of version 4 to 7"
-    if path.stat().st_size > MOST_BYTES:
-        raise DataError(f"it is over {MOST_BYTES / 1e9:g} GB large", where=str(path), expected=expected)
     places = [place for place in (layout.array, layout.names, layout.rate) if isinstance(place, str)]
     variables = {place.partition(".")[0] for place in places}
     try:
-        content = path.read_bytes()
+        content = read_content(path, MOST_BYTES)
         names = None
         if content[124:128] in (b"\x00\x01IM", b"\x01\x00MI"):
             content, sound = inflate(content, MOST_BYTES)

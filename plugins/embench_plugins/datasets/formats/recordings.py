@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
+import struct
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,7 +17,7 @@ from datetime import UTC, datetime
 from functools import lru_cache, partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -143,7 +144,10 @@ def find_brainvision_files(path: Path) -> list[Path]:
 
 def _read_brainvision_text(path: Path) -> str:
     """Return a header or a list of markers as text; older ones are in Latin-1."""
-    content = path.read_bytes()[:_MOST_TEXT]
+    with path.open("rb") as file:
+        content = file.read(_MOST_TEXT + 1)
+    if len(content) > _MOST_TEXT:
+        raise damaged_error(path, f"it is over {_MOST_TEXT:,} bytes long, too long for a text")
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError:
@@ -202,6 +206,8 @@ _STREAM_GAP_S = 0.05
 """If stamps are late by at least this and remain so, samples were lost; less is jitter."""
 _AROUND_S = 2.0
 _SLOPE_S = 5.0
+_HEADER, _SAMPLES = 2, 3
+"""Tags of chunks."""
 
 
 class Stream(NamedTuple):
@@ -390,18 +396,40 @@ def _read_entry(info: Any, key: str) -> str:
     return str(value[0] if isinstance(value, list) else value or "").strip()
 
 
-def _check_whole(path: Path) -> None:
-    """Raise DataError if a file ends within a chunk, since pyxdf would ignore that chunk."""
-    size = path.stat().st_size
+def _count_stream_samples(path: Path) -> Counter[int]:
+    """Return stream id -> number of samples that its chunks state. pyxdf makes room for all of them at once, ignores a
+    last chunk that is cut short, and skips chunks that it cannot read.
+
+    Raises:
+        DataError: a file ends within a chunk, or a chunk is too short for its samples.
+    """
+    size, samples, channels = path.stat().st_size, Counter[int](), dict[int, int]()
     with path.open("rb") as file:
         at = len(file.read(4))
         while at < size:
             file.seek(at)
-            width = file.read(1)[0]
-            length = int.from_bytes(file.read(width), "little")
-            if width not in (1, 4, 8) or at + 1 + width + length > size:
+            length = _read_length(file)
+            end = file.tell() + length
+            if not 2 <= length <= size - file.tell():
                 raise damaged_error(path, f"it is damaged or ends within a chunk, after {at} of {size} bytes")
-            at += 1 + width + length
+            tag, stream = struct.unpack("<HI", file.read(min(length, 6)).ljust(6, b"\0"))
+            if tag == _HEADER:
+                stated = re.search(rb"<channel_count>\s*(\d{1,9})\s*<", file.read(max(length - 6, 0)))
+                channels[stream] = int(stated[1]) if stated else 1
+            elif tag == _SAMPLES:
+                count = _read_length(file)
+                # A sample has a byte for its time, and at least one for each channel.
+                if not 0 <= count * (1 + channels.get(stream, 1)) <= end - file.tell():
+                    raise damaged_error(path, f"a chunk after {at} bytes is too short for {count} samples")
+                samples[stream] += count
+            at = end
+    return samples
+
+
+def _read_length(file: BinaryIO) -> int:
+    """Return a number that is stored after its own size; -1 for a size that does not occur."""
+    width = file.read(1)
+    return int.from_bytes(file.read(width[0]), "little") if width in (b"\x01", b"\x04", b"\x08") else -1
 
 
 @lru_cache(maxsize=1)
@@ -412,12 +440,17 @@ def _read_streams(path: Path) -> list[Any]:
     except ImportError as error:
         raise DataError("XDF files need the package pyxdf", where=str(path), hint="pip install pyxdf") from error
     logging.getLogger("pyxdf.pyxdf").setLevel(logging.CRITICAL)
+    stated = _count_stream_samples(path)
     try:
         # The package would draw one line through stamps with a gap of up to 500 samples.
         streams: list[Any] = pyxdf.load_xdf(str(path), dejitter_timestamps=False)[0]
     except Exception as error:  # the package raises all kinds of exceptions for a damaged file
         raise unreadable_error(path, "pyxdf", error) from error
-    _check_whole(path)
+    for stream in streams:
+        count = stated[stream["info"]["stream_id"]]
+        if count != len(stream["time_stamps"]):
+            name, read = _read_entry(stream["info"], "name"), len(stream["time_stamps"])
+            raise damaged_error(path, f"stream {name}: {read} of {count} samples are readable")
     return streams
 
 
@@ -620,7 +653,7 @@ def _open_wfdb(path: Path) -> Iterator[Callable[[Channels], Sequence[Track]]]:
         import wfdb
     except ImportError as error:
         raise DataError("WFDB records need the wfdb package", where=str(path), hint="pip install wfdb") from error
-    faults = (ValueError, KeyError, IndexError, TypeError, AttributeError, EOFError, OverflowError, OSError)
+    faults = (ValueError, LookupError, TypeError, AttributeError, EOFError, OverflowError, OSError, RuntimeError)
     record = str(path.with_suffix(""))
     try:
         header = wfdb.rdheader(record)

@@ -20,6 +20,7 @@ from xml.etree import ElementTree as ET
 import pandas as pd
 
 from embench.errors import DataError
+from embench_plugins.datasets.formats.files import check_length
 
 # The first lines of tables of text: separators, titles above the names of columns, and tables without names.
 
@@ -444,6 +445,7 @@ def read_log(path: Path) -> pd.DataFrame | None:
     known, encoding = find_log_program(path) if path.is_file() else (None, "")
     if known is None:
         return None
+    check_length(path)
     lines = path.read_bytes().decode(encoding, "replace").splitlines()
     rows = _read_frames(lines) if known == "E-Prime" else _read_events(lines, path)
     if not rows:

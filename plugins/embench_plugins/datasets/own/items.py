@@ -177,6 +177,8 @@ def _read_physio(path: Path) -> dict[str, Track]:
     if table.shape[1] != len(names) or table.empty:
         raise DataError(f"{table.shape[1]} columns", where=str(path), expected=f"{', '.join(names)}, by its sidecar")
     values = table.to_numpy(np.float64).T
+    if values.itemsize * len(names) * start * rate > most:
+        raise DataError(f"it begins long after the EEG: StartTime is {start:g} s", where=str(sidecar))
     if start > 0:
         values = np.concatenate([np.full((len(names), round(start * rate)), np.nan), values], 1)
     values = values[:, max(0, round(-start * rate)) :]

@@ -33,7 +33,7 @@ from embench_plugins.datasets.own.exports import (
     read_unisens,
     split_cells,
 )
-from embench_plugins.datasets.own.unpacked import MOST_BYTES, check_archive
+from embench_plugins.datasets.own.unpacked import MOST_BYTES, check_archive, check_size
 
 # Numbers with marks of thousands or decimal commas in columns of tables.
 
@@ -144,6 +144,10 @@ def list_sheets(path: Path) -> list[str]:
 
 
 def _read_spss(path: Path) -> pd.DataFrame:
+    from pyreadstat import read_sav
+
+    form = read_sav(path, metadataonly=True)[1]
+    check_size(path, 8 * (form.number_rows or 0) * (form.number_columns or 0))
     found = pd.read_spss(path, convert_categoricals=False)
     return found.set_axis(np.arange(1, len(found) + 1))
 
@@ -382,12 +386,7 @@ def _read_frame(path: Path, how: Reading, _changed: int, _size: int) -> pd.DataF
     if path.suffix.lower() != PARQUET:
         return read_sheet(path, how.skip, how.sheet)
     try:
-        from pyarrow.parquet import read_metadata  # type: ignore[import-untyped]
-
-        form = read_metadata(path)
-        if 8 * form.num_rows * form.num_columns > MOST_BYTES:
-            raise _too_large_error(path)
-        table = pd.read_parquet(path)
+        table = _read_parquet(path)
         dated = isinstance(table.index, pd.DatetimeIndex)
         table.index.name = table.index.name or ("time" if dated else None)
         table = table.reset_index(drop=not dated and table.index.names == [None])
@@ -402,6 +401,21 @@ def _read_frame(path: Path, how: Reading, _changed: int, _size: int) -> pd.DataF
     if table.columns.map(str).has_duplicates:
         raise DataError("two columns have one name", where=str(path), hint="rename one of them")
     return table.set_axis(table.columns.map(str), axis=1)
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    """Return the rows of a Parquet file. Texts that are stored once are kept once."""
+    from pyarrow import types  # type: ignore[import-untyped]
+    from pyarrow.parquet import ParquetFile  # type: ignore[import-untyped]
+
+    with ParquetFile(path) as file:
+        form, fields = file.metadata, file.schema_arrow
+    groups = [form.row_group(k) for k in range(form.num_row_groups)]
+    if 8 * sum(group.column(k).num_values for group in groups for k in range(form.num_columns)) > MOST_BYTES:
+        raise _too_large_error(path)
+    texts = [field.name for field in fields if types.is_string(field.type) or types.is_large_string(field.type)]
+    table = pd.read_parquet(path, read_dictionary=texts)
+    return table.astype({name: object for name in texts if name in table})
 
 
 def _format_cell(value: object) -> str:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import zipfile
 import zlib
 from pathlib import Path
+from typing import IO
 
 from embench.errors import DataError
 
 MOST_BYTES = 2_000_000_000
 _SMALL, _MOST_RATIO = 1 << 26, 100
 _COMPRESSED = 15
+_CELL, _LONGEST_CELL = re.compile(rb"""\sr=["']([A-Z]{0,3})(\d{1,7})["']"""), 20
+"""The place of a row or a cell, such as `B12`."""
+_CELL_BYTES, _BLOCK = 8, 1 << 20
 
 
 def most_unpacked(packed: int) -> int:
@@ -21,9 +26,34 @@ def most_unpacked(packed: int) -> int:
 
 
 def check_archive(path: Path) -> None:
-    """Check the members of a zip archive, such as an Excel file. Raises DataError if they unpack to too much."""
+    """Check the members of a zip archive, such as an Excel file. Raises DataError if they unpack to too much, or if a
+    sheet has a cell so far off that all cells before it would fill the memory."""
     with zipfile.ZipFile(path) as archive:
-        _check(path, sum(member.file_size for member in archive.infolist()))
+        check_size(path, sum(member.file_size for member in archive.infolist()))
+        for name in archive.namelist():
+            if name.startswith("xl/worksheets/") and name.endswith(".xml"):
+                with archive.open(name) as sheet:
+                    rows, columns = _find_extent(sheet)
+                if _CELL_BYTES * rows * columns > most_unpacked(path.stat().st_size):
+                    raise DataError(
+                        f"its cells reach to row {rows:,} and column {columns:,}",
+                        where=str(path),
+                        expected="a table without cells far off",
+                        hint="delete the rows and columns beside the table, or save it as CSV",
+                    )
+
+
+def _find_extent(sheet: IO[bytes]) -> tuple[int, int]:
+    """Return the last row and the last column that a sheet's cells name."""
+    rows, columns, rest = 0, 0, b""
+    while block := sheet.read(_BLOCK):
+        for letters, digits in _CELL.findall(rest + block):
+            column = 0
+            for letter in letters:
+                column = 26 * column + letter - 64
+            rows, columns = max(rows, int(digits)), max(columns, column)
+        rest = block[-_LONGEST_CELL:]
+    return rows, columns
 
 
 def check_matlab(path: Path) -> None:
@@ -47,10 +77,11 @@ def check_matlab(path: Path) -> None:
                     return
                 size += struct.unpack(f"{order}II", head)[1] if len(head) == 8 else 0
             file.seek(start + packed)
-    _check(path, size)
+    check_size(path, size)
 
 
-def _check(path: Path, size: int) -> None:
+def check_size(path: Path, size: int) -> None:
+    """Check the bytes to which a file unpacks. Raises DataError if they are too many."""
     if size > most_unpacked(path.stat().st_size):
         raise DataError(
             f"it unpacks to {size / 1e9:.2g} GB",
