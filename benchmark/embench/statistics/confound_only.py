@@ -442,8 +442,10 @@ def _labels_in_recording(task: ConfoundTask, select: Callable[[np.ndarray], np.n
         select: which of them (k,) are used, from their distances (k,) to the unit in s, negative if earlier."""
     _, recording = np.unique([unit.recording for unit in task.units], return_inverse=True)
     start, values = task.column(lambda unit: unit.start), np.full(len(task.test), np.nan)
+    train = task.train[np.argsort(recording[task.train], kind="stable")]
+    first = np.searchsorted(recording[train], np.arange(recording.max() + 2))  # of each recording, in `train`
     for k, unit in enumerate(task.test):
-        others = task.train[recording[task.train] == recording[unit]]
+        others = train[first[recording[unit]] : first[recording[unit] + 1]]
         chosen = others[select(start[others] - start[unit])]
         if len(chosen):
             values[k] = task.y[chosen].mean()
