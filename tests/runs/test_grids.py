@@ -196,7 +196,8 @@ def test_what_is_no_grid_is_said(tmp_path, bench, embench):
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize("order", [1, -1])
-def test_evaluations_are_counted_before_the_first_run_ends(bench, cache, workers, order):
+@pytest.mark.usefixtures("cache")
+def test_evaluations_are_counted_before_the_first_run_ends(bench, workers, order):
     """However many processes there are, and in whatever order runs end."""
     requests = [bench.request("Moments", fusion=name, modalities="ecg") for name in ("logreg", "knn", "lda")]
     done = grid(requests[::order], workers=workers)
