@@ -403,7 +403,7 @@ def test_a_channel_that_is_the_column_of_times(tmp_path: Path) -> None:
     """By its position: `channels: [1, 2]` of the columns time and EDA."""
     rows = "".join(f"{k / 4},{k}\n" for k in range(40))
     own_files.study(tmp_path, f"time,EDA\n{rows}", channels=["1", "2"], time="time", rate=None)
-    with pytest.raises(DataError, match="channel `1` of eda is the column of times"):
+    with pytest.raises(DataError, match=r"channel `1` of A\.csv is the column of times"):
         list(Own(tmp_path).recordings("A"))
 
 
