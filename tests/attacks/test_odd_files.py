@@ -394,3 +394,24 @@ def test_a_warning_names_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         warnings.simplefilter("always")
         ledger.record_evaluations(Path(), b"data", "f", {**opening, "run": "r2"}, ["arousal"])
     assert f"in {tmp_path / 'runs'} were missing" in str(told[0].message)
+
+
+# Tables of which other columns are read than those that were meant.
+
+
+def test_a_channel_that_is_the_column_of_times(tmp_path: Path) -> None:
+    """By its position: `channels: [1, 2]` of the columns time and EDA."""
+    rows = "".join(f"{k / 4},{k}\n" for k in range(40))
+    own_files.study(tmp_path, f"time,EDA\n{rows}", channels=["1", "2"], time="time", rate=None)
+    with pytest.raises(DataError, match=r"channel `1` of A\.csv is the column of times"):
+        list(Own(tmp_path).recordings("A"))
+
+
+def test_a_rate_far_from_that_of_other_files(tmp_path: Path) -> None:
+    """Where the names of columns were exchanged in one of them."""
+    own_files.study(tmp_path, time="time", rate=None)
+    for name, head in {"A": "time,EDA", "B": "EDA,time"}.items():
+        rows = "".join(f"{k / 4},{6 + k / 200}\n" for k in range(80))
+        (tmp_path / f"{name}.csv").write_text(f"{head}\n{rows}", "utf-8")
+    told = [found for found in Own(tmp_path).verify() if "several rates" in found.what]
+    assert [found.severity for found in told] == ["warning"]

@@ -196,8 +196,9 @@ def test_what_is_no_grid_is_said(tmp_path, bench, embench):
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize("order", [1, -1])
-def test_evaluations_are_counted_before_the_first_run_ends(bench, cache, workers, order):
+def test_evaluations_are_counted_before_the_first_run_ends(bench, tmp_path, monkeypatch, workers, order):
     """However many processes there are, and in whatever order runs end."""
+    monkeypatch.setenv("EMBENCH_CACHE", str(tmp_path / "cache"))  # other tests evaluate the same people
     requests = [bench.request("Moments", fusion=name, modalities="ecg") for name in ("logreg", "knn", "lda")]
     done = grid(requests[::order], workers=workers)
     assert [result.manifest["test_evaluations"] for result in done.results] == [{"arousal": 3}] * 3

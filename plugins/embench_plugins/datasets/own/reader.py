@@ -185,6 +185,8 @@ def add_faults(text: str, found: Sequence[Fault]) -> str:
 LONGEST_S = 3600.0
 OVERHANG_S = 1.0
 """The most seconds by which a trial may end after its files."""
+_FAR_RATES = 10.0
+"""Rates of one modality that differ by this factor are a warning."""
 
 
 class Own(Dataset):
@@ -325,7 +327,8 @@ class Own(Dataset):
             if max(own) > (1 + RATE_TOLERANCE) * min(own):
                 listed = list_some([f"{rate:g}" for rate in sorted(own)])
                 what = f"{modality} is recorded at several rates: {listed} Hz; all are resampled to one"
-                found.append(Finding("note", self._written.where("recordings", source), what))
+                far = max(own) > _FAR_RATES * min(own)  # other columns or units, perhaps
+                found.append(Finding("warning" if far else "note", self._written.where("recordings", source), what))
         for source, seconds in self._apart.items():
             if late := [f"{id_} {s:.3g} s" for id_, s in seconds.items() if s > STARTS_APART_S]:
                 what = (

@@ -450,6 +450,10 @@ def _read_timed(path: Path, column: str, rows: tables.Rows, own: OwnChannels, wh
     """Return the columns of a table with a time in each row: samples on an even grid, NaN for missing ones."""
     tables.check_columns(path, rows.names, [column], where)
     form, column = tables.find_dialect(path, own.reading), find_column(rows.names, column)
+    for name in own.channels.values():
+        if find_column(rows.names, name, form.before.others) == column:
+            what = f"channel `{name}` of {path.name} is the column of times"
+            raise DataError(what, where=where, expected=f"columns of samples among {', '.join(rows.names[:20])}")
     table = _drop_texts(tables.read_columns(path, rows.names, where, own.reading), column)
     at, second, dated = _parse_times(table[column], own, path, zone)
     if (repeats := _find_repeats(at)).size:
