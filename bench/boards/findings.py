@@ -15,7 +15,7 @@ from typing import Any
 import jinja2
 
 from bench.boards.capabilities import Gain, measure_gains
-from bench.boards.paired import LEVEL, pretrained_pairs, sensor_pairs
+from bench.boards.paired import LEVEL, compare_kinds, pretrained_pairs, sensor_pairs
 from bench.boards.published import EVERY, WITHIN, Board, figure, low, shown
 from bench.boards.rows import FIXED
 from bench.transfer import METHODS, load_map
@@ -47,8 +47,6 @@ def _answers() -> dict[str, Any]:
     gains = [gain for gain in measure_gains() if gain.difference is not None]
     calibrated = [gain for gain in gains if gain.own.run.calibration_data is not None]
     without = [(board, _largest_loss(board, gains)) for board in stress]
-    kinds = [board.families for board in EVERY if all(board.families) and board.first.is_open]
-    families = [(features[0], network[0]) for features, network in kinds]
     pretrained = [found for *_, found in pretrained_pairs() if found]
     moved = load_map()
     losses, over_confounds = (
@@ -60,13 +58,11 @@ def _answers() -> dict[str, Any]:
         "transfer_gains": any(mean > 0 for mean in over_confounds),
         "stress": stress,
         "predicted": [b.summary.dataset for b in stress if len(b.adding) > int(b.by_chance("movement"))],
-        "largest": max((board.asked[0] for board in stress), key=lambda row: row.decides.partial_r.mean),
         "compared": sum(len(pair.p) for pair in sensors),
         "sensors_shown": [(pair, name) for pair in sensors for name in pair.shown],
         "brain_or_heart": any(pair.shown for pair in sensors if pair.board.dataset == "eegmat"),
         "without": without,
-        "families": families,
-        "kinds_differ": any(is_shown(network.against(features).difference) for features, network in families),
+        "kinds_differ": any(is_shown(gap) for *_, gap in compare_kinds()),
         "pretrained": pretrained,
         "pretrained_shown": [found for found in pretrained if low(found.difference) > 0],
         "calibrated": sorted(calibrated, key=lambda gain: -gain.difference.mean),

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from bench.boards.published import EVERY, Board, Row
 from bench.boards.rows import FAST
 from embench.statistics.comparison import Comparison
-from embench.statistics.intervals import holm
+from embench.statistics.intervals import Estimate, holm
 
 LEVEL = 0.05
 SENSORS = {"ppg": "PPG", "eda": "EDA", "temp": "skin temperature", "eeg": "EEG", "ecg": "ECG"}
@@ -59,6 +59,13 @@ def sensor_pairs() -> list[SensorPair]:
 
 def _is_plain(row: Row) -> bool:
     return row.kind == "features" and row.method == f"handcrafted + {row.fusion}"
+
+
+def compare_kinds() -> list[tuple[Row, Row, Estimate]]:
+    """Return the best row on features, the best network, and the network's difference, of each leaderboard with both
+    whose labels are public."""
+    both = [board.families for board in EVERY if all(board.families) and board.first.is_open]
+    return [(own[0], other[0], other[0].against(own[0]).difference) for own, other in both]
 
 
 def pretrained_pairs(boards: Sequence[Board] = EVERY) -> Iterator[tuple[Row, Row, Comparison | None]]:

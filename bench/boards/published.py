@@ -95,9 +95,9 @@ class Board:
         return [row for row in self.asked if level in row.adjusted.levels and row.adjusted.levels[level].associated]
 
     @property
-    def correlated(self) -> list[Row]:
-        """Rows whose partial correlation lies above 0, whatever is left of their scores."""
-        return [row for row in self.asked if low(row.decides.partial_r) > 0]
+    def given_phase(self) -> int:
+        """Number of rows that add when the protocol phase is adjusted for as well."""
+        return len(self.at("protocol_phase"))
 
     @cached_property
     def section(self) -> BoardSection:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import groupby, product
@@ -24,9 +24,9 @@ from bench import ROOT
 from bench.boards import BOARDS
 from bench.boards.capabilities import capabilities
 from bench.boards.findings import written
-from bench.boards.paired import pretrained_pairs, sensor_pairs
+from bench.boards.paired import compare_kinds, pretrained_pairs, sensor_pairs
 from bench.boards.published import EVERY, WITHIN, Board, Row, bold, figure, published, question, shown
-from bench.boards.rows import DATASETS, FAST, FIXED, STRICT, leaderboard_rows
+from bench.boards.rows import DATASETS, FAST, FIXED, leaderboard_rows
 from bench.exercise import false_alarms, minutes
 from bench.markdown import table
 from bench.transfer import transfer_map
@@ -34,7 +34,6 @@ from embench.claims.examine import claimed_request, direction_verdict
 from embench.claims.files import Claim, select_claims
 from embench.data.find import find_source
 from embench.errors import EmbenchError
-from embench.interfaces.metric import Undefined
 from embench.leaderboard.overview import select_tasks, summarise_tasks
 from embench.leaderboard.tables import HEADS, get_support_key, load_sections, summarise
 from embench.protocols import recorded_protocol
@@ -42,7 +41,7 @@ from embench.records.predictions import MODEL
 from embench.report.facts import RunFacts
 from embench.report.sections import group_scores
 from embench.sets.files import SET_LEVELS, find_set
-from embench.statistics.gains import subject_gap, subject_scores
+from embench.statistics.gains import subject_scores
 from embench.statistics.intervals import Estimate, holm, rank_methods
 from embench.statistics.joined import recorded_target
 
@@ -189,30 +188,13 @@ def pretraining() -> str:
     return table(["board", "network", "pretrained by", "score", "pretrained", "from scratch", "difference", "p"], lines)
 
 
-def strict() -> str:
-    """Table of the same methods under the fixed protocol and under the strict one."""
-    lines = []
-    for board in EVERY:
-        read = "eeg" if board.dataset == "eegmat" else "ppg,eda,temp"
-        protocols = [replace(board, protocol=protocol) for protocol in (STRICT, FIXED)]
-        rows = [{r.estimator: r for r in b.rows if r.kind == "features" and r.modalities == read} for b in protocols]
-        for name in FAST if rows[0] else ():
-            found = [own.get(name) for own in rows]
-            lines.append([board.title, name, *_side_by_side(found), shown(_gap(*found), "+.3f")])
-    return table([f"`{WITHIN}`", "", "strict", "fixed", "strict less fixed"], lines)
-
-
-def _side_by_side(rows: Iterable[Row | None]) -> list[str]:
-    return [shown(row.score(WITHIN)) if row else "—" for row in rows]
-
-
-def _gap(one: Row | None, other: Row | None) -> Estimate | None:
-    """The difference of two rows within subjects, whatever their folds, in the seeds that both have."""
-    if one is None or other is None or not one.is_open:
-        return None
-    seeds = sorted(set(one.run.seeds) & set(other.run.seeds))
-    found = subject_gap(one.scored(seeds), other.scored(seeds)).estimate()
-    return None if isinstance(found, Undefined) else found
+def kinds() -> str:
+    """Table of the best row on features and the best network of each leaderboard with both."""
+    lines = [
+        [own.board.title, own.link, shown(own.score()), other.link, shown(other.score()), shown(gap, "+.3f")]
+        for own, other, gap in compare_kinds()
+    ]
+    return table(["board", "features", "score", "network", "score", "network less features"], lines)
 
 
 def choice(boards: Sequence[Board] = EVERY) -> str:
@@ -338,7 +320,7 @@ TABLES: dict[str, Callable[[], str]] = {
             associated,
             sensors,
             pretraining,
-            strict,
+            kinds,
             transfer_map,
             choice,
         )
