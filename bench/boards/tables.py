@@ -190,11 +190,11 @@ def pretraining() -> str:
 
 def kinds() -> str:
     """Table of the best row on features and the best network of each leaderboard with both."""
-    lines = [
-        [own.board.title, own.link, shown(own.score()), other.link, shown(other.score()), shown(gap, "+.3f")]
-        for own, other, gap in compare_kinds()
-    ]
-    return table(["board", "features", "score", "network", "score", "network less features"], lines)
+    lines = []
+    for own, other, gap in compare_kinds():
+        lines.append([own.board.title, own.link, shown(own.score()), ""])
+        lines.append(["", other.link, shown(other.score()), shown(gap, "+.3f")])
+    return table(["board", "best on features, best network", "score", "network less features"], lines)
 
 
 def choice(boards: Sequence[Board] = EVERY) -> str:
