@@ -25,6 +25,7 @@ from embench.files import digest, read_arrays, read_bytes, reading, saving, unzi
 from embench.interfaces.dataset import Card
 from embench.interfaces.units import Target
 from embench.protocols import Given
+from embench.records.digits import nine_digits
 from embench.vocabulary import has_control
 
 # Columns of a table with many rows, in which most texts occur often and are stored once.
@@ -396,12 +397,6 @@ def _make_column(name: str, values: TextColumn | np.ndarray | Iterable[object]) 
     if name in TEXT_COLUMNS:
         return TextColumn.of([np.asarray(values).astype(np.str_).tolist()])
     return np.asarray(values).astype(np.int64 if name in INTEGER_COLUMNS else np.float64)
-
-
-def nine_digits(values: np.ndarray) -> np.ndarray:
-    """Return scores (n,) rounded to nine significant digits, from which metrics are computed."""
-    each, at = _find_distinct(np.asarray(values, np.float64))
-    return np.array([float(f"{v:.9g}") for v in each.tolist()], np.float64)[at]
 
 
 def _find_distinct(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

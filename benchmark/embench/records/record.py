@@ -42,6 +42,7 @@ from embench.files import (
     write_whole,
 )
 from embench.protocols import MADE_BY_METHOD
+from embench.records.digits import nine_digits
 from embench.records.manifest import (
     SCHEMA,
     EntryPart,
@@ -62,7 +63,6 @@ from embench.records.predictions import (
     TextColumn,
     as_scored,
     format_columns,
-    nine_digits,
     read_columns,
 )
 from embench.records.pretraining_comparison import RANDOM

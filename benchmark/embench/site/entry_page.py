@@ -27,7 +27,8 @@ from embench.leaderboard.tables import get_dataset_label
 from embench.planning.request import format_recorded_command
 from embench.protocols import format_access
 from embench.records.audit import format_audit_status, list_shown_findings, read_audit
-from embench.records.predictions import MODEL, Predictions, nine_digits
+from embench.records.digits import nine_digits
+from embench.records.predictions import MODEL, Predictions
 from embench.records.record import PREDICTIONS_FILE, read_manifest, read_numbers, read_record, read_scores
 from embench.records.wording import departures_in_words, format_cost, format_share, format_value, grouped
 from embench.report.axis_curves import Curve, describe_curve
