@@ -309,7 +309,12 @@ def _check_extent(text: str) -> None:
     anchors: list[str | None] = [None]
     known: dict[str, int] = {}
     for event in yaml.parse(text, safe_loader()):
-        if isinstance(event, yaml.CollectionStartEvent):
+        if type(event) is yaml.ScalarEvent:  # most events
+            size = 1 + len(event.value) // _VALUE_CHARACTERS
+            sizes[-1] += size
+            if event.anchor:
+                known[event.anchor] = size
+        elif isinstance(event, yaml.CollectionStartEvent):
             sizes.append(1)
             anchors.append(event.anchor)
         elif isinstance(event, yaml.CollectionEndEvent):
@@ -319,11 +324,6 @@ def _check_extent(text: str) -> None:
                 known[anchor] = size
         elif isinstance(event, yaml.AliasEvent):
             sizes[-1] += known.get(event.anchor or "", _MOST_VALUES)  # it contains itself, or is undefined
-        elif isinstance(event, yaml.ScalarEvent):
-            size = 1 + len(event.value) // _VALUE_CHARACTERS
-            sizes[-1] += size
-            if event.anchor:
-                known[event.anchor] = size
         if len(sizes) > _MOST_DEPTH or sizes[-1] >= _MOST_VALUES:
             what = f"is nested more than {_MOST_DEPTH} deep" if len(sizes) > _MOST_DEPTH else "repeats itself too often"
             line = f", in line {event.start_mark.line + 1}" if event.start_mark else ""

@@ -115,16 +115,21 @@ def collect_texts(value: Any) -> set[str]:
     >>> sorted(collect_texts({"a": ["b", {"c": 1.0}]}))
     ['a', 'b', 'c']
     """
-    found, waiting = set[str](), [value]
+    found, waiting = set[str](), list[Iterable[Any]]([[value]])
     while waiting:
-        part = waiting.pop()
-        if isinstance(part, str):
-            found.add(part)
-        elif isinstance(part, dict | Mapping):
-            found.update(map(str, part))
-            waiting += [item for item in part.values() if type(item) not in _NUMBERS]
-        elif isinstance(part, list | tuple):
-            waiting += [item for item in part if type(item) not in _NUMBERS]
+        for item in waiting.pop():
+            kind = type(item)
+            if kind is str:
+                found.add(item)
+            elif kind in _NUMBERS:
+                continue
+            elif kind is dict or isinstance(item, Mapping):
+                found.update(map(str, item))
+                waiting.append(item.values())
+            elif isinstance(item, list | tuple):
+                waiting.append(item)
+            elif isinstance(item, str):
+                found.add(item)
     return found
 
 

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -145,7 +145,7 @@ def add_pretraining_gains(
     Args:
         entries: id of a row -> its entry.
     """
-    read = cache(read_record)
+    read = cache(partial(read_record, models=False))
     completed = []
     for row in rows:
         entry = entries[row.id]
@@ -545,7 +545,7 @@ def _compute_constant_parts(entry: EntrySummary, target: str, fits: str) -> list
         return json.loads(content)
     from embench.statistics.gains import chance_contributions  # imports scipy, which a cached list does not need
 
-    found = chance_contributions(read_record(entry.folder), target)
+    found = chance_contributions(read_record(entry.folder, models=False), target)
     write_checked(place, json.dumps(found).encode())
     return found
 

@@ -575,7 +575,7 @@ def as_model(kind: type[M], content: Any, what: str, where: str, expected: str |
 
 def check_texts(content: Any, where: str) -> None:
     """Raise DataError where a text or key of a file's content has a control character."""
-    if any(map(has_control, collect_texts(content))):
+    if has_control("\n".join(collect_texts(content))):
         field = next(field for field, text in iterate_texts(content) if has_control(text))
         raise DataError("a text has control characters", where=f"{where}, {field}", expected="plain text")
 

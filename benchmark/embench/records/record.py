@@ -428,9 +428,12 @@ def write_record(folder: Path, record: Record) -> Manifest:
     return manifest
 
 
-def read_record(folder: Path) -> Record:
+def read_record(folder: Path, *, models: bool = True) -> Record:
     """Return the record of a run, or of a published entry. Entries, and records by older versions without checksums,
     are not verified.
+
+    Args:
+        models: False to omit an entry's predictions of shared confound-only models, which take most of the time.
 
     Raises:
         DataError: a file is missing or damaged, or run.yaml breaks its schema. CheckFailed: a file was changed after
@@ -440,7 +443,7 @@ def read_record(folder: Path) -> Record:
     run = read_run(folder)
     manifest = check_manifest(run, str(folder / RUN_FILE))
     if manifest.entry is not None:
-        return _read_entry(folder, run, manifest.entry)
+        return _read_entry(folder, run, manifest.entry, models)
     check_neighbours(folder, run, _READ)
     labels, history = folder / "labels.csv.gz", folder / "history.csv"
     return Record(
@@ -501,14 +504,14 @@ def _digest_labels(labels: Labels) -> str:
     return digest_of_text(format_columns(labels.columns))
 
 
-def _read_entry(folder: Path, run: Mapping[str, Any], parts: EntryPart) -> Record:
+def _read_entry(folder: Path, run: Mapping[str, Any], parts: EntryPart, models: bool) -> Record:
     shared = shared_folder(folder)
     predictions, labels = Predictions.none(), None
     if parts.rows and parts.labels and parts.confound_only:
         table, path = _read_shared_columns(shared, "rows", parts.rows), shared_path(shared, "rows", parts.rows)
         own = _join_methods(table, read_numbers(folder / PREDICTIONS_FILE), path, own=True)
-        models = _read_shared_models(shared, parts.rows, parts.confound_only)
-        predictions = Predictions.concatenate([*own, *models])
+        others = _read_shared_models(shared, parts.rows, parts.confound_only) if models else ()
+        predictions = Predictions.concatenate([*own, *others])
         labels = _read_shared_labels(shared, parts.labels)
     return Record(run, predictions, labels, _read_shared_folds(shared, parts.folds), read_scores(folder, parts))
 

@@ -113,7 +113,7 @@ class JoinedEntries:
 
 def _join_rows(entry: LeaderboardEntry, name: str) -> JoinedRows | None:
     """Join an entry's labelled units of a target with row numbers; None if the target has several classes."""
-    record = read_record(entry.folder)
+    record = read_record(entry.folder, models=False)
     model = record.predictions.own
     target = next((each for each in recorded_targets(record) if each.name == name), None)
     if target is None or "score_0" in model.columns:
