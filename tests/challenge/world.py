@@ -28,7 +28,7 @@ KNOWN = dt.datetime(2027, 1, 2, tzinfo=dt.UTC)
 OPEN = dt.datetime(2027, 2, 1, tzinfo=dt.UTC)
 DEADLINE = dt.datetime(2027, 3, 1, tzinfo=dt.UTC)
 CLOSED = dt.datetime(2027, 3, 2, tzinfo=dt.UTC)
-VALUE = "5200000:8f3a"
+VALUE = "8f3a" * 16
 SUBJECTS, CLIPS, FINAL, FEEDBACK = 50, 6, 14, 6
 LADDER = {"feedback": "ladder", "final_subjects": 13, "feedback_subjects": 12}
 ANSWERS = {
