@@ -36,7 +36,7 @@ def test_the_public_value_is_refused_before_its_time(study, tmp_path, demonstrat
     assert not host.place.public.exists()
 
 
-@pytest.mark.parametrize("value", ["8f3a5c", "VALUE", "", "g" * 64, "8f3a" * 7, "0" * 64])
+@pytest.mark.parametrize("value", ["8f3a5c", "VALUE", "", "g" * 64, "8f3a" * 7])
 def test_a_value_that_cannot_be_the_public_one_is_refused(study, tmp_path, value):
     host = Host(study, tmp_path / "c")
     commit(host)
@@ -101,5 +101,5 @@ def test_questions_without_an_answer_are_named(study, tmp_path, nothing):
     host = Host(study, tmp_path / "c")
     host.begin(BEFORE)
     fill_form(host.place.holder / "form.yaml", retention=nothing)
-    with pytest.raises(UsageError, match=r"1 question has no answer: ethics\.retention"):
+    with pytest.raises(UsageError, match=r"one question has no answer: ethics\.retention"):
         read_form(host.place.holder / "form.yaml")

@@ -57,7 +57,7 @@ def new_challenge(
     modalities: Annotated[str | None, Option(help="Published modalities, comma-separated; default: all.")] = None,
     protocol: ProtocolName = Request.protocol,
     public_value: Annotated[
-        str | None, Option(help="The public value named in the form, once it is known: splits the subjects.")
+        str | None, Option(help="Value named in the form, once it is known, in hexadecimal digits: splits subjects.")
     ] = None,
     demonstration: Annotated[
         bool, Option("--demonstration", help="Accept labels that others have or that confounds predict; mark results.")
@@ -74,12 +74,12 @@ def new_challenge(
         root = None if data_root is None else str(data_root.absolute())  # later commands may run elsewhere
         place = str(Path(study).expanduser().absolute()) if is_folder(study) else study
         chosen = tuple(name.strip() for name in (modalities or "").split(",") if name.strip())
-        ref = StudyRef(
-            dataset=place, data_root=root, target=target or "", protocol=protocol, modalities=chosen,
-            demonstration=demonstration,
+        ref = StudyRef(dataset=place, data_root=root, target=target or "", protocol=protocol, modalities=chosen)
+    with Steps() as steps:
+        done = begin(
+            out, ref, demonstration=demonstration, public_value=public_value, now=_now(),
+            progress=steps.part("subjects", "prepared"), fitting=steps.part("folds", "confound-only models fitted"),
         )  # fmt: skip
-    with Steps("subjects", "prepared") as steps:
-        done = begin(out, ref, public_value=public_value, now=_now(), progress=steps)
     for line in done.lines:
         console.wrapped(line)
 
