@@ -15,7 +15,7 @@ from embench.challenge.results import rank_teams
 from embench.challenge.verification import verify_results
 from embench.errors import CheckFailed, UsageError
 
-from .world import CLOSED, OPEN, Host
+from .world import CLOSED, OPEN, VALUE, Host
 
 
 def results(host: Host) -> dict:
@@ -83,7 +83,13 @@ def test_a_subject_who_is_missing_at_the_end_is_named(host, study, tmp_path):
 def test_anyone_can_verify_the_published_files(closed):
     checked = verify_results(closed.place.results)
     assert "the scores of 4 teams and 6 comparisons, from submissions and labels" in checked
-    assert any("drand default network" in line for line in checked)
+    _, value, copy, package, _ = checked[-5:]
+    known = "2027-01-02 00:00:00 UTC"
+    assert value == (
+        f"compare yourself: the value that drand default network, round 5200000 made known at {known}, with {VALUE}"
+    )
+    assert f"the copy of commitment.json that the host published before {known}, with the file here: SHA-256" in copy
+    assert "the line for challenge.yaml in SHA256SUMS of the package, with" in package
 
 
 def test_edited_predictions_and_labels_are_found(closed):

@@ -81,12 +81,15 @@ def verify_results(folder: Path) -> list[str]:
             if read_text(folder / name) != text:
                 raise CheckFailed(f"{name} does not fit {RESULTS_FILE}", where=str(folder / name))
     checked.append(f"ranks, counts and statements, {BOARD_FILE}, {REPORT_FILE}")
-    value, source = found.opening.public_value, found.commitment.public_value.source
+    value, public = found.opening.public_value, found.commitment.public_value
+    known = f"{public.when:%Y-%m-%d %H:%M:%S} UTC"
     return [
         *checked,
-        f"compare yourself: {source} = {value}",
-        f"compare yourself: {COMMITMENT_FILE} with the copy from before {found.commitment.public_value.when:%Y-%m-%d}",
-        f"compare yourself: {SUMS_FILE} of the package has {sha256(folder / CHALLENGE_FILE)} for {CHALLENGE_FILE}",
+        f"compare yourself: the value that {public.source} made known at {known}, with {value}",
+        f"compare yourself: the copy of {COMMITMENT_FILE} that the host published before {known}, with the file here: "
+        f"SHA-256 {sha256(folder / COMMITMENT_FILE)}",
+        f"compare yourself: the line for {CHALLENGE_FILE} in {SUMS_FILE} of the package, with "
+        f"{sha256(folder / CHALLENGE_FILE)}",
         "not checked: answers given confounds, which need the signals; methods that were run again"
         if found.opening.labels is not None
         else "not checked, since labels are withheld: scores, comparisons, answers",
