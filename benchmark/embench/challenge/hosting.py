@@ -47,7 +47,7 @@ TEAM_COLUMNS = ("team", "members", "affiliated")
 
 
 class Layout(NamedTuple):
-    """Folders of a challenge. `holder` stays with the host; `public`, `feedback` and `results` are for others."""
+    """Folders of a challenge. `holder` stays with the host; `public`, `feedback` and `results` are for everyone."""
 
     root: Path
 
@@ -63,8 +63,13 @@ class Layout(NamedTuple):
 
     @property
     def feedback(self) -> Path:
-        """Answers to submissions."""
+        """States of all submissions, for everyone."""
         return self.root / "feedback"
+
+    @property
+    def answers(self) -> Path:
+        """A file for each team, which only this team should get."""
+        return self.root / "answers"
 
     @property
     def results(self) -> Path:

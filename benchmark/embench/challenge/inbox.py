@@ -208,10 +208,10 @@ class Inbox:
         with saving("the answers", folder):
             folder.mkdir(parents=True, exist_ok=True)
             write_text(folder / STATUS_FILE, format_csv(rows, STATUS_COLUMNS))
+            self.place.answers.mkdir(exist_ok=True)
             for team in sorted(self.teams):
                 if own := [e for e in self.entries if e.team == team]:
-                    (folder / "teams").mkdir(exist_ok=True)
-                    write_text(folder / "teams" / f"{team}.txt", self._tell(own))
+                    write_text(self.place.answers / f"{team}.txt", self._tell(own))
 
     def _tell(self, entries: Sequence[InboxEntry]) -> str:
         """Return the answer to a team: each submission with its state, and the Ladder's value with its bound."""

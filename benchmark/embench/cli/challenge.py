@@ -111,6 +111,7 @@ def score_inbox(inbox: _Inbox, challenge: _Folder = Path(), as_json: Json = Fals
     from embench.challenge.after import score_after
     from embench.challenge.inbox import Inbox
     from embench.challenge.results import RESULTS_FILE
+    from embench.records.wording import counted
 
     place = _find(challenge)
     if (place.results / RESULTS_FILE).exists():
@@ -122,7 +123,9 @@ def score_inbox(inbox: _Inbox, challenge: _Folder = Path(), as_json: Json = Fals
     read = box.read_new(_now())
     shown = [{"team": e.team, "submission": e.file, "state": e.state, "reason": e.reason} for e in read]
     console.answer(as_json, {"submissions": shown}, lambda: show_table(shown) if shown else None)
-    console.note(f"{len(read)} new submissions; answers: {place.feedback}")
+    console.note(
+        f"{counted(len(read), 'new submission')}; for everyone: {place.feedback}; for each team alone: {place.answers}"
+    )
     if ignored := box.list_ignored():
         console.note(f"ignored: {', '.join(ignored)}; submissions belong into {inbox}/TEAM/")
 
