@@ -63,7 +63,7 @@ def test_a_host_and_a_participant_reach_the_end_without_torch(tmp_path):
     (tmp_path / "calm" / "holder" / "teams.csv").write_text("team,members,affiliated\nalpha,a@example.org,no\n")
     assert "valid" in run("challenge", "score", "inbox", "--challenge", "calm")
     assert "alpha" in run("challenge", "close", "inbox", "--challenge", "calm", "--early")
-    assert "checked: the scores of 1 teams and 0 comparisons" in run(
+    assert "checked: the scores of one team and no comparisons" in run(
         "challenge", "verify", "results", cwd=tmp_path / "calm"
     )
 

@@ -27,6 +27,7 @@ UNCHECKED_RESULTS = {
     "closed",  # only that it is after the deadline
     "rows.*.rerun",  # the host's word
     "rows.*.answers.movement",  # needs the signals
+    "rows.*.reasons.movement",
 }
 """Leaves of results.json that `verify` cannot check from published files."""
 
@@ -109,9 +110,9 @@ def called(content: dict[str, Any], at: Path_) -> list[str]:
     if at[0] == "rows":
         return [content["rows"][at[1]]["team"]]
     if at[0] == "pairs":
-        one, other = content["pairs"][at[1]][:2]
+        one, other = (content["pairs"][at[1]][key] for key in ("first", "second"))
         return [f"{one} and {other}", f"{other} and {one}"]
-    if at[0] == "confound_only":
+    if at[0] in ("confound_only", "undefined"):
         return ["confound-only model"]
     return [str(at[0]).replace("_", " ")]
 
