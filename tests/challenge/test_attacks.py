@@ -101,7 +101,9 @@ def test_public_files_hold_no_secret_and_no_hidden_label(whole_host):
     host.score()
     secrets = Secrets.model_validate_json((host.place.holder / "secrets.json").read_text())
     split = {row["subject"]: row["part"] for row in csv.DictReader((host.place.holder / "split.csv").open())}
-    public = public_bytes(host.place.public, host.place.feedback, host.place.answers) | {"c": (host.root / "commitment.json").read_bytes()}
+    public = public_bytes(host.place.public, host.place.feedback, host.place.answers) | {
+        "c": (host.root / "commitment.json").read_bytes()
+    }
     for path, content in public.items():
         for secret in (secrets.salt, secrets.nonce):
             assert secret.encode() not in content, path
