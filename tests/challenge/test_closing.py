@@ -61,7 +61,8 @@ def test_what_has_no_number_has_its_reason_once(closed):
 
 
 @pytest.mark.parametrize(
-    ("score", "low", "words"), [(0.5, 0.5, "at chance"), (0.7, 0.6, "two of two teams score higher")]
+    ("score", "low", "words"),
+    [(0.5, 0.5, "this is chance"), (0.6, 0.4, "includes chance (0.50)"), (0.7, 0.6, "two of two teams score higher.")],
 )
 def test_a_confound_only_model_at_chance_is_called_so(closed, score, low, words):
     found = Results.model_validate(results(closed), strict=False)
