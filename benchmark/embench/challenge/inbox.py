@@ -21,6 +21,7 @@ from embench.challenge.submissions import Expected, Submission, parse_files, rea
 from embench.errors import DataError, EmbenchError, UsageError
 from embench.files import read_text, saving, write_text
 from embench.records.record import format_csv
+from embench.records.wording import counted
 from embench.statistics import metric_facts
 from embench.vocabulary import escape_control
 
@@ -166,7 +167,10 @@ class Inbox:
         valid = [e for e in self.entries if e.team == team and e.state == "valid" and e.after_close == self.is_closed]
         if len(valid) >= self.form.submissions_per_team:
             return InboxEntry(
-                **about, sha256="", state="refused", reason=f"the team has {len(valid)} valid submissions already"
+                **about,
+                sha256="",
+                state="refused",
+                reason=f"the team has {counted(len(valid), 'valid submission')} already",
             )
         try:
             found = parse_files(read_files(path), path, self.expected)
