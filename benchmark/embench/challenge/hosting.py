@@ -283,6 +283,7 @@ def _check_public_value(value: str, commitment: Commitment, now: dt.datetime) ->
         raise UsageError(
             f"`{value[:80]}` is not the public value", where="--public-value",
             expected=f"at least 32 hexadecimal digits, which are the value of: {source}",
+            hint="look up the value there, and repeat the command with it",
         )  # fmt: skip
 
 
