@@ -76,6 +76,7 @@ def test_answers_without_scores_are_the_same_whatever_the_hidden_labels_are(stud
         host.submit("alpha", "two", text=text.replace("high,0.", "high,7."))
         host.score()
     assert comparable(hosts[0].place.feedback) == comparable(hosts[1].place.feedback)
+    assert comparable(hosts[0].place.answers) == comparable(hosts[1].place.answers)
 
 
 @pytest.mark.slow
@@ -88,7 +89,7 @@ def test_scored_answers_do_not_depend_on_labels_of_the_final_group(study, tmp_pa
         for k, text in enumerate(texts):
             host.submit("alpha", f"{k}", text=text)
         host.score()
-    one, other = (comparable(host.place.feedback) for host in hosts)
+    one, other = (comparable(host.place.feedback) | comparable(host.place.answers) for host in hosts)
     assert one == other
     assert "feedback 0." in str(one)
 
@@ -100,7 +101,9 @@ def test_public_files_hold_no_secret_and_no_hidden_label(whole_host):
     host.score()
     secrets = Secrets.model_validate_json((host.place.holder / "secrets.json").read_text())
     split = {row["subject"]: row["part"] for row in csv.DictReader((host.place.holder / "split.csv").open())}
-    public = public_bytes(host.place.public, host.place.feedback) | {"c": (host.root / "commitment.json").read_bytes()}
+    public = public_bytes(host.place.public, host.place.feedback, host.place.answers) | {
+        "c": (host.root / "commitment.json").read_bytes()
+    }
     for path, content in public.items():
         for secret in (secrets.salt, secrets.nonce):
             assert secret.encode() not in content, path
@@ -189,8 +192,9 @@ def test_labels_that_were_public_are_refused_or_marked(study, tmp_path):
     for k, change in enumerate(({"labels_ever_public": "yes"}, {})):
         data = study if change else write_study(tmp_path / "open", public="yes")
         host = Host(data, tmp_path / f"c{k}")
-        host.begin(BEFORE)
-        fill_form(host.place.holder / "form.yaml", **change)
+        if change:  # only the form says so
+            host.begin(BEFORE)
+            fill_form(host.place.holder / "form.yaml", **change)
         with pytest.raises(Exception, match="these labels cannot be hidden"):
             host.begin(BEFORE)
         host = Host(data, tmp_path / f"d{k}", demonstration=True).pack(**change)

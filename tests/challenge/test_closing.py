@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 
 import numpy as np
@@ -11,11 +12,11 @@ import pytest
 
 from embench.challenge.after import confirm_rerun, score_after
 from embench.challenge.optimism import best_of
-from embench.challenge.results import rank_teams
+from embench.challenge.results import Pair, Results, finish_results, rank_teams
 from embench.challenge.verification import verify_results
 from embench.errors import CheckFailed, UsageError
 
-from .world import CLOSED, OPEN, Host
+from .world import CLOSED, OPEN, VALUE, Host
 
 
 def results(host: Host) -> dict:
@@ -33,11 +34,42 @@ def test_teams_that_nothing_tells_apart_share_a_rank(closed):
 def test_the_report_says_what_can_be_told_apart_and_how_optimistic_the_best_is(closed):
     report = (closed.place.results / "report.md").read_text()
     assert "14 subjects of the final group, scored once." in report
-    assert "of 6 pairs of teams can be told apart" in report
-    assert "the best of 3, 10, 100 teams would score too high by up to 0.0" in report
+    assert "of six pairs of teams can be told apart" in report
+    assert re.search(r"the best of 3 equally good teams would score too high by up to 0\.0\d; of 10, by up to", report)
     assert "| time since the start | 0." in report
     assert "Ranks are provisional" in report
     assert "demonstration" not in report.lower()
+
+
+def test_each_pair_has_its_difference_with_an_interval(closed):
+    report, found = (closed.place.results / "report.md").read_text(), results(closed)
+    assert len(found["pairs"]) == 6
+    for pair in found["pairs"]:
+        assert list(pair) == ["first", "second", "difference", "low", "high", "p_holm"]
+        words = f"{pair['difference']:+z.2f} ({pair['low']:+z.2f} to {pair['high']:+z.2f})"
+        assert f"| {pair['first']} | {pair['second']} | {words} |" in report
+
+
+def test_what_has_no_number_has_its_reason_once(closed):
+    report, found = (closed.place.results / "report.md").read_text(), results(closed)
+    undefined = {name for name, numbers in found["confound_only"].items() if numbers is None}
+    assert found["undefined"].keys() == undefined
+    for reason in {*found["undefined"].values(), *(why for row in found["rows"] for why in row["reasons"].values())}:
+        assert report.count(reason) == 1
+    for row in found["rows"]:
+        assert row["reasons"].keys() >= {name for name, word in row["answers"].items() if word == "cannot be told"}
+
+
+@pytest.mark.parametrize(
+    ("score", "low", "words"),
+    [(0.5, 0.5, "this is chance"), (0.6, 0.4, "includes chance (0.50)"), (0.7, 0.6, "two of two teams score higher.")],
+)
+def test_a_confound_only_model_at_chance_is_called_so(closed, score, low, words):
+    found = Results.model_validate(results(closed), strict=False)
+    two = [row.model_copy(update={"affiliated": False, "score": 0.8}) for row in found.rows[:2]]
+    model = {"elapsed_time": (score, low, score + 0.1)}
+    changed = finish_results(found.model_copy(update={"rows": tuple(two), "confound_only": model, "pairs": ()}))
+    assert words in changed.sentences[-1]
 
 
 def test_answers_stand_beside_the_ranks(closed):
@@ -82,8 +114,14 @@ def test_a_subject_who_is_missing_at_the_end_is_named(host, study, tmp_path):
 
 def test_anyone_can_verify_the_published_files(closed):
     checked = verify_results(closed.place.results)
-    assert "the scores of 4 teams and 6 comparisons, from submissions and labels" in checked
-    assert any("drand default network" in line for line in checked)
+    assert "the scores of four teams and six comparisons, from submissions and labels" in checked
+    _, value, copy, package, _ = checked[-5:]
+    known = "2027-01-02 00:00:00 UTC"
+    assert value == (
+        f"compare yourself: the value that drand default network, round 5200000 made known at {known}, with {VALUE}"
+    )
+    assert f"commitment.json as published before {known}, with the file here: SHA-256" in copy
+    assert "the line for challenge.yaml in SHA256SUMS of the package, with" in package
 
 
 def test_edited_predictions_and_labels_are_found(closed):
@@ -133,7 +171,10 @@ def test_later_submissions_are_scored_without_a_rank(closed):
 
 
 def test_ranks_ignore_affiliated_teams_and_undefined_scores():
-    pairs = [("host", "a", 0.3, 0.2, 0.4, 0.001), ("a", "b", 0.2, 0.1, 0.3, 0.01)]
+    pairs = [
+        Pair(first="host", second="a", difference=0.3, low=0.2, high=0.4, p_holm=0.001),
+        Pair(first="a", second="b", difference=0.2, low=0.1, high=0.3, p_holm=0.01),
+    ]
     assert rank_teams({"a": 0.7, "b": 0.5, "c": None}, pairs) == {"a": 1, "b": 2, "c": 3}
 
 

@@ -18,7 +18,7 @@ from embench.challenge.codabench import write_bundle
 from embench.cli import main
 
 from ..cli.test_light import WITHOUT
-from .world import LADDER, METHOD, OPEN, Host, fill_form
+from .world import LADDER, METHOD, OPEN, VALUE, Host, fill_form
 
 
 def light(code: str, *arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -44,10 +44,10 @@ def test_a_host_and_a_participant_reach_the_end_without_torch(tmp_path):
     new = ["challenge", "new", "amigos", "--data-root", "demo", "--target", "arousal", "--modalities", "eda"]
     new += ["--out", "calm", "--demonstration"]
     assert "fill in" in run(*new)
-    fill_form(tmp_path / "calm" / "holder" / "form.yaml")
+    fill_form(tmp_path / "calm" / "holder" / "form.yaml", when="2025-07-02T04:37Z")
     again = ["challenge", "new", "--out", "calm"]
     assert "two teams can be told apart" in run(*again)
-    assert "20 hidden" in run(*again, "--public-value", "8f3a")
+    assert "20 hidden" in run(*again, "--public-value", VALUE)
     package = tmp_path / "calm" / "public"
     mine = tmp_path / "mine"
     mine.mkdir()
@@ -63,7 +63,7 @@ def test_a_host_and_a_participant_reach_the_end_without_torch(tmp_path):
     (tmp_path / "calm" / "holder" / "teams.csv").write_text("team,members,affiliated\nalpha,a@example.org,no\n")
     assert "valid" in run("challenge", "score", "inbox", "--challenge", "calm")
     assert "alpha" in run("challenge", "close", "inbox", "--challenge", "calm", "--early")
-    assert "checked: the scores of 1 teams and 0 comparisons" in run(
+    assert "checked: the scores of one team and no comparisons" in run(
         "challenge", "verify", "results", cwd=tmp_path / "calm"
     )
 

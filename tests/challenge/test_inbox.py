@@ -20,7 +20,7 @@ def test_a_team_has_three_valid_submissions(host):
     host.submit("alpha", "bad", text="nothing", at=OPEN)
     states = {entry.file: (entry.state, entry.reason) for entry in host.score()}
     assert [states[f"{k}"][0] for k in range(5)] == ["valid"] * 3 + ["refused"] * 2
-    assert "3 valid submissions" in states["4"][1]
+    assert "three valid submissions" in states["4"][1]
     assert states["bad"][0] == "invalid"
 
 

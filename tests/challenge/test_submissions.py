@@ -242,7 +242,8 @@ def test_one_hostile_submission_does_not_stop_the_others(host):
     assert "<script>" not in public
     assert "passwd" not in public
     assert "format; the team has the details" in public
-    told = (host.place.feedback / "teams" / "bad.txt").read_text()
+    told = (host.place.answers / "bad.txt").read_text()
+    assert [path.name for path in host.place.feedback.rglob("*")] == ["status.csv"]  # nothing that is for one team
     assert str(host.root) not in told
     assert "\x00" not in told
 

@@ -109,9 +109,9 @@ def called(content: dict[str, Any], at: Path_) -> list[str]:
     if at[0] == "rows":
         return [content["rows"][at[1]]["team"]]
     if at[0] == "pairs":
-        one, other = content["pairs"][at[1]][:2]
+        one, other = (content["pairs"][at[1]][key] for key in ("first", "second"))
         return [f"{one} and {other}", f"{other} and {one}"]
-    if at[0] == "confound_only":
+    if at[0] in ("confound_only", "undefined"):
         return ["confound-only model"]
     return [str(at[0]).replace("_", " ")]
 
@@ -152,7 +152,7 @@ def test_removed_and_added_parts_of_the_results_are_found(closed):
     assert forge(folder, changed)
     assert "ghost" in is_found(folder)
     assert forge(folder, {**content, "rows": [content["rows"][0], *content["rows"]]})
-    assert "alpha is there twice" in is_found(folder)
+    assert f"{content['rows'][0]['team']} is there twice" in is_found(folder)
     changed = copy.deepcopy(content)
     changed["rows"][0], changed["rows"][1] = changed["rows"][1], changed["rows"][0]
     assert forge(folder, changed)

@@ -28,7 +28,7 @@ KNOWN = dt.datetime(2027, 1, 2, tzinfo=dt.UTC)
 OPEN = dt.datetime(2027, 2, 1, tzinfo=dt.UTC)
 DEADLINE = dt.datetime(2027, 3, 1, tzinfo=dt.UTC)
 CLOSED = dt.datetime(2027, 3, 2, tzinfo=dt.UTC)
-VALUE = "5200000:8f3a"
+VALUE = "8f3a" * 16
 SUBJECTS, CLIPS, FINAL, FEEDBACK = 50, 6, 14, 6
 LADDER = {"feedback": "ladder", "final_subjects": 13, "feedback_subjects": 12}
 ANSWERS = {
@@ -108,13 +108,13 @@ class Host:
 
     def __init__(self, study: Path, root: Path, *, demonstration: bool = False) -> None:
         self.root, self.place, self.inbox = root, Layout(root), root.parent / "inbox"
+        self.demonstration = demonstration
         self.ref = StudyRef(
-            dataset=str(study), data_root=None, target="high", protocol="subject-independent-v4", modalities=(),
-            demonstration=demonstration,
-        )  # fmt: skip
+            dataset=str(study), data_root=None, target="high", protocol="subject-independent-v4", modalities=()
+        )
 
     def begin(self, now: dt.datetime, value: str | None = None) -> Begun:
-        return begin(self.root, self.ref, public_value=value, now=now)
+        return begin(self.root, self.ref, demonstration=self.demonstration, public_value=value, now=now)
 
     def pack(self, **answers: object) -> Host:
         """Do all steps from the form to the package."""

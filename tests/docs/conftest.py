@@ -153,7 +153,10 @@ def shell(folder, request):
         if program in EMBENCH:
             arguments = shorten(arguments)
             capsys = request.getfixturevalue("capsys")
-            code = main([str(request.getfixturevalue("real_data")) if word == "DIR" else word for word in arguments])
+            values = {"VALUE": "8f3a" * 16}  # of a public value, which a reader looks up
+            if "DIR" in arguments:
+                values["DIR"] = str(request.getfixturevalue("real_data"))
+            code = main([values.get(word, word) for word in arguments])
             for command, within in FILLED_IN.items():
                 if tuple(arguments[:2]) == command:
                     fill_in(folder, within.format(*arguments[2:3]))

@@ -21,7 +21,7 @@ from embench.challenge.commitment import (
 from embench.challenge.form import FORM_FILE, read_form
 from embench.challenge.hosting import COMMITMENT_FILE, SECRETS_FILE, SPLIT_FILE, STUDY_FILE, TEAMS_FILE, Layout
 from embench.challenge.inbox import Inbox, count_states, read_teams
-from embench.challenge.measuring import MeasuredTeams, measure_teams
+from embench.challenge.measuring import MeasuredTeams, list_reasons, measure_teams
 from embench.challenge.package import CHALLENGE_FILE, read_challenge
 from embench.challenge.results import (
     FINAL_FOLDER,
@@ -187,6 +187,7 @@ def _collect(
             submissions=count_states(states),
             rows=tuple(_make_row(each, found, study.target.name) for each in scored),
             confound_only=dict(found.confound_only),
+            undefined=dict(found.undefined),
             pairs=tuple(found.pairs),
         )
     )
@@ -194,7 +195,8 @@ def _collect(
 
 def _make_row(each: ScoredTeam, found: MeasuredTeams, target: str) -> ResultRow:
     mean, low, high = found.scores[each.team] or (None, None, None)
-    with_signals = {answer.question: str(answer.answer) for answer in each.result.answers[target].answers}
+    with_signals = each.result.answers[target]
+    answers = {answer.question: str(answer.answer) for answer in with_signals.answers}
     return ResultRow(
         rank=0,
         team=each.team,
@@ -203,7 +205,8 @@ def _make_row(each: ScoredTeam, found: MeasuredTeams, target: str) -> ResultRow:
         score=mean,
         low=low,
         high=high,
-        answers={**with_signals, **found.answers[each.team]},
+        answers={**answers, **found.answers[each.team]},
+        reasons={**list_reasons(with_signals), **found.reasons[each.team]},
         affiliated=each.affiliated,
     )
 

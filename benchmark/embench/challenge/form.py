@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_vali
 from embench.errors import UsageError
 from embench.files import MOST_YAML, make_folder, parse_yaml, read_text, saving, write_text
 from embench.records.manifest import as_model
+from embench.records.wording import counted
 
 FORM_FILE = "form.yaml"
 TEMPLATES = Path(__file__).parent / "templates"
@@ -97,10 +98,11 @@ def read_form(path: Path) -> Form:
         DataError: an answer is of the wrong kind.
     """
     content = _read_answers(path)
-    unanswered = [key for key, value in _walk(content) if value is None or re.search(r"\bTODO\b", str(value))]
+    unanswered = [key for key, value in _walk(content) if _NO_ANSWER.search(str(value))]
     if unanswered:
+        verb = "has" if len(unanswered) == 1 else "have"
         raise UsageError(
-            f"{len(unanswered)} questions have no answer: {', '.join(unanswered)}",
+            f"{counted(len(unanswered), 'question')} {verb} no answer: {', '.join(unanswered)}",
             where=str(path),
             expected="an answer in place of each TODO",
             hint="fill in the form, then run the same command again",
@@ -116,9 +118,16 @@ def read_form(path: Path) -> Form:
     return form
 
 
+_NO_ANSWER = re.compile(r"\bTODO\b|^\s*(~|null)?\s*$")
+
+
 def _read_answers(path: Path) -> dict[str, Any]:
+    """Return the answers as texts, as they were written: YAML would read `2027-12-31` as a date, and `17:04` as a
+    number. The fields of `Form` read their values from texts."""
     try:
-        content = parse_yaml(read_text(path, MOST_YAML))
+        text = read_text(path, MOST_YAML)
+        parse_yaml(text)  # refuses texts that would exceed the memory
+        content = yaml.load(text, yaml.BaseLoader)  # noqa: S506  a loader of plain texts
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UsageError(f"the form cannot be read: {error}", where=str(path), expected="YAML") from error
     if not isinstance(content, dict):

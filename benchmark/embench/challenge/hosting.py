@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,6 +32,7 @@ from embench.challenge.study import (
     check_power,
     describe_admission,
     describe_resolution,
+    find_exposure,
     list_part,
     open_study,
 )
@@ -45,7 +47,7 @@ TEAM_COLUMNS = ("team", "members", "affiliated")
 
 
 class Layout(NamedTuple):
-    """Folders of a challenge. `holder` stays with the host; `public`, `feedback` and `results` are for others."""
+    """Folders of a challenge. `holder` stays with the host; `public`, `feedback` and `results` are for everyone."""
 
     root: Path
 
@@ -61,8 +63,13 @@ class Layout(NamedTuple):
 
     @property
     def feedback(self) -> Path:
-        """Answers to submissions."""
+        """States of all submissions, for everyone."""
         return self.root / "feedback"
+
+    @property
+    def answers(self) -> Path:
+        """A file for each team, which only this team should get."""
+        return self.root / "answers"
 
     @property
     def results(self) -> Path:
@@ -85,15 +92,19 @@ def begin(
     root: Path,
     ref: StudyRef | None,
     *,
+    demonstration: bool = False,
     public_value: str | None = None,
     now: dt.datetime,
     progress: ProgressCallback | None = None,
+    fitting: ProgressCallback | None = None,
 ) -> Begun:
     """Do the next step of a new challenge in the folder `root`: write the form, publish the commitment, or, with the
     public value, split the subjects and write the package.
 
     Args:
         ref: the study, needed for the first step; later ones remember it.
+        demonstration: accept labels that others have; remembered, and possible until the commitment.
+        progress: called with counts of subjects. `fitting`: with counts of folds with fitted confound-only models.
 
     Raises:
         UsageError: no study or another one is named, the form is incomplete, labels cannot be hidden, or a step comes
@@ -104,8 +115,11 @@ def begin(
     if not form_path.exists():
         if ref is None:
             raise UsageError("no study is named", where=str(root), expected="STUDY, a folder or the name of a dataset")
+        study = open_study(ref, progress)
+        if (reasons := find_exposure(study, ever_public=False)) and not demonstration:
+            raise _refuse_labels(ref, reasons)
         write_form(form_path)
-        write_secret(study_path, ref)
+        write_secret(study_path, ref.model_copy(update={"demonstration": demonstration}))
         return Begun("form", [f"fill in {form_path}, then run: embench challenge new --out {root}"])
     if (place.public / CHALLENGE_FILE).exists():
         raise UsageError(
@@ -113,20 +127,44 @@ def begin(
             hint=f"to go on with it: embench challenge score INBOX --challenge {root}",
         )  # fmt: skip
     known = read_document(study_path, StudyRef, "the holder's note on the study")
-    if ref is not None and ref != known:
+    if ref is not None and ref != known.model_copy(update={"demonstration": ref.demonstration}):
         raise UsageError(
             "the challenge in this folder began with another study or other options",
             where=str(study_path),
             expected=f"{known.dataset}, as at the first call, or no STUDY",
             hint="to change them before the commitment, delete the folder and begin again",
         )
+    if demonstration and not known.demonstration:
+        known = _become_demonstration(place, known)
     form = read_form(form_path)
     if not (root / COMMITMENT_FILE).exists():
-        return _commit(place, form, known, now, progress)
+        return _commit(place, form, known, now, progress, fitting)
     if public_value is None:
         commitment = read_document(root / COMMITMENT_FILE, Commitment, "the commitment")
         return Begun("waiting", [_say_waiting(root, commitment)])
-    return _pack(place, form, known, public_value.strip(), now, progress)
+    return _pack(place, form, known, public_value.strip().lower(), now, progress)
+
+
+def _refuse_labels(ref: StudyRef, reasons: Sequence[str]) -> UsageError:
+    """Return the error for labels that cannot be hidden in earnest."""
+    return UsageError(
+        "these labels cannot be hidden: " + "; ".join(reasons),
+        where=ref.dataset,
+        expected="labels that nobody outside has, and that confound-only models do not predict above 0.80",
+        hint="for a trial whose results mean nothing, repeat the command with --demonstration",
+    )
+
+
+def _become_demonstration(place: Layout, ref: StudyRef) -> StudyRef:
+    """Note that a challenge is a demonstration. Raises UsageError after the commitment, which says that it is none."""
+    if (place.root / COMMITMENT_FILE).exists():
+        raise UsageError(
+            "this challenge was committed in earnest", where="--demonstration",
+            expected="no --demonstration; for a trial, a new --out",
+        )  # fmt: skip
+    marked = ref.model_copy(update={"demonstration": True})
+    write_secret(place.holder / STUDY_FILE, marked)
+    return marked
 
 
 def _say_waiting(root: Path, commitment: Commitment) -> str:
@@ -145,17 +183,15 @@ def _say_packed(place: Layout) -> list[str]:
     ]
 
 
-def _commit(place: Layout, form: Form, ref: StudyRef, now: dt.datetime, progress: ProgressCallback | None) -> Begun:
+def _commit(
+    place: Layout, form: Form, ref: StudyRef, now: dt.datetime, progress: ProgressCallback | None,
+    fitting: ProgressCallback | None,
+) -> Begun:  # fmt: skip
     """Check that the study's labels can be hidden, draw the secrets and write the commitment."""
     study = open_study(ref, progress)
-    reasons = describe_admission(study, ever_public=form.labels_ever_public, progress=progress)
+    reasons = describe_admission(study, ever_public=form.labels_ever_public, progress=fitting)
     if reasons and not ref.demonstration:
-        raise UsageError(
-            "these labels cannot be hidden: " + "; ".join(reasons),
-            where=ref.dataset,
-            expected="labels that nobody outside has, and that confound-only models do not predict above 0.80",
-            hint="for a trial whose results mean nothing, begin in a new folder with --demonstration",
-        )
+        raise _refuse_labels(ref, reasons)
     sizes = Sizes(feedback=form.feedback_subjects, final=form.final_subjects)
     _check_estimable(study, sizes, ("final", "feedback") if form.feedback == "ladder" else ("final",))
     drawn = draw_secrets()
@@ -196,12 +232,7 @@ def _pack(
     """Split the subjects, and write the package and the references of the hidden groups."""
     commitment = read_document(place.root / COMMITMENT_FILE, Commitment, "the commitment")
     drawn = read_document(place.holder / SECRETS_FILE, Secrets, "the holder's secrets")
-    if commitment.public_value.when > now and not commitment.demonstration:
-        raise UsageError(
-            f"the public value becomes known at {commitment.public_value.when:%Y-%m-%d %H:%M} UTC",
-            where="--public-value",
-            expected=f"the value of: {commitment.public_value.source}",
-        )
+    _check_public_value(public_value, commitment, now)
     study = open_study(ref, progress)
     sizes = Sizes(feedback=form.feedback_subjects, final=form.final_subjects)
     labels = study.labels().lines()
@@ -234,6 +265,26 @@ def _pack(
     lines += [facts["feedback_bound"]] if facts.get("feedback_bound") else []
     lines += [warning] if (warning := check_power(final)) else []
     return Begun("packed", [*lines, *_say_packed(place)])
+
+
+_PUBLIC_VALUE = re.compile(r"[0-9a-f]{32,1000}")
+
+
+def _check_public_value(value: str, commitment: Commitment, now: dt.datetime) -> None:
+    """Raise UsageError if the public value is not known yet, or is too short to be one. The split that it decides
+    cannot be drawn again."""
+    source, when = commitment.public_value.source, commitment.public_value.when
+    if when > now:
+        raise UsageError(
+            f"the public value becomes known at {when:%Y-%m-%d %H:%M} UTC", where="--public-value",
+            expected=f"the value of: {source}", hint=f"it is {now:%Y-%m-%d %H:%M} UTC; repeat the command after that",
+        )  # fmt: skip
+    if not _PUBLIC_VALUE.fullmatch(value):
+        raise UsageError(
+            f"`{value[:80]}` is not the public value", where="--public-value",
+            expected=f"at least 32 hexadecimal digits, which are the value of: {source}",
+            hint="look up the value there, and repeat the command with it",
+        )  # fmt: skip
 
 
 def _check_unchanged(

@@ -21,6 +21,7 @@ from embench.challenge.submissions import Expected, Submission, parse_files, rea
 from embench.errors import DataError, EmbenchError, UsageError
 from embench.files import read_text, saving, write_text
 from embench.records.record import format_csv
+from embench.records.wording import counted
 from embench.statistics import metric_facts
 from embench.vocabulary import escape_control
 
@@ -166,7 +167,10 @@ class Inbox:
         valid = [e for e in self.entries if e.team == team and e.state == "valid" and e.after_close == self.is_closed]
         if len(valid) >= self.form.submissions_per_team:
             return InboxEntry(
-                **about, sha256="", state="refused", reason=f"the team has {len(valid)} valid submissions already"
+                **about,
+                sha256="",
+                state="refused",
+                reason=f"the team has {counted(len(valid), 'valid submission')} already",
             )
         try:
             found = parse_files(read_files(path), path, self.expected)
@@ -208,10 +212,10 @@ class Inbox:
         with saving("the answers", folder):
             folder.mkdir(parents=True, exist_ok=True)
             write_text(folder / STATUS_FILE, format_csv(rows, STATUS_COLUMNS))
+            self.place.answers.mkdir(exist_ok=True)
             for team in sorted(self.teams):
                 if own := [e for e in self.entries if e.team == team]:
-                    (folder / "teams").mkdir(exist_ok=True)
-                    write_text(folder / "teams" / f"{team}.txt", self._tell(own))
+                    write_text(self.place.answers / f"{team}.txt", self._tell(own))
 
     def _tell(self, entries: Sequence[InboxEntry]) -> str:
         """Return the answer to a team: each submission with its state, and the Ladder's value with its bound."""

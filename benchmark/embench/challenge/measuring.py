@@ -12,7 +12,7 @@ from embench.errors import DataError, UsageError
 from embench.records.predictions import SubmittedRow
 from embench.records.record import Record
 from embench.records.scores import Scores
-from embench.statistics.answers import answer_questions
+from embench.statistics.answers import TargetAnswers, answer_questions, describe_undefined
 from embench.statistics.comparison import compare_all
 
 ScoreNumbers = tuple[float, float | None, float | None] | None
@@ -25,13 +25,16 @@ class MeasuredTeams(NamedTuple):
     """What follows from predictions and labels: the primary metric, and by team or model its numbers.
 
     Args:
-        answers: team -> question -> answer, without those that need signals.
+        answers: team -> question -> answer, without those that need signals. `reasons`: of those without an answer.
+        undefined: confound-only model -> why it has no score.
     """
 
     metric: str
     scores: Mapping[str, ScoreNumbers]
     answers: Mapping[str, Mapping[str, str]]
+    reasons: Mapping[str, Mapping[str, str]]
     confound_only: Mapping[str, ScoreNumbers]
+    undefined: Mapping[str, str]
     pairs: Sequence[Pair]
 
 
@@ -47,13 +50,26 @@ def measure_teams(reference: Reference, submitted: Mapping[str, Sequence[Submitt
     scored = {team: score_rows(reference, rows) for team, rows in submitted.items()}
     first = next(iter(scored.values()))
     metric, _ = primary_score(first)
+    models = first.get_confound_only_models(reference.target.name)
+    numbers = {model.name: as_numbers(model.scores.get(metric)) for model in models}
+    size = len(reference.facts["sessions"])
+    found = {team: _answer(reference, scores) for team, scores in scored.items()}
     return MeasuredTeams(
         metric=metric,
         scores={team: as_numbers(primary_score(scores)[1]) for team, scores in scored.items()},
-        answers={team: _answer(reference, scores) for team, scores in scored.items()},
-        confound_only={
-            model.name: as_numbers(model.scores.get(metric))
-            for model in first.get_confound_only_models(reference.target.name)
+        answers={
+            team: {each.question: str(each.answer) for each in of_team.answers if each.question not in NEED_SIGNALS}
+            for team, of_team in found.items()
+        },
+        reasons={
+            team: {key: reason for key, reason in list_reasons(of_team).items() if key not in NEED_SIGNALS}
+            for team, of_team in found.items()
+        },
+        confound_only=numbers,
+        undefined={
+            model.name: describe_undefined(model.explain_undefined(metric), size)
+            for model in models
+            if numbers[model.name] is None
         },
         pairs=_compare(reference, submitted, scored),
     )
@@ -76,9 +92,18 @@ def _describe_run(reference: Reference) -> dict[str, Any]:
     }
 
 
-def _answer(reference: Reference, scores: Scores) -> dict[str, str]:
-    found = answer_questions(_describe_run(reference), scores)[reference.target.name]
-    return {each.question: str(each.answer) for each in found.answers if each.question not in NEED_SIGNALS}
+def _answer(reference: Reference, scores: Scores) -> TargetAnswers:
+    return answer_questions(_describe_run(reference), scores)[reference.target.name]
+
+
+_UNANSWERED = ("cannot be told", "too few data", "not computed")
+
+
+def list_reasons(found: TargetAnswers) -> dict[str, str]:
+    """Return why questions have no answer, by question; and at `score`, why the score is undefined."""
+    if found.problem:
+        return dict.fromkeys(("score", *(each.question for each in found.answers)), found.problem.reason)
+    return {each.question: each.evidence for each in found.answers if each.answer in _UNANSWERED}
 
 
 def _compare(
@@ -109,6 +134,9 @@ def _compare(
         return []
     teams = [standing.run for standing in table.standings]
     return [
-        (one, other, pair.difference.mean, pair.difference.low, pair.difference.high, pair.p_holm)
+        Pair(
+            first=one, second=other, difference=pair.difference.mean, low=pair.difference.low,
+            high=pair.difference.high, p_holm=pair.p_holm,
+        )
         for (one, other), pair in zip(combinations(teams, 2), table.comparisons, strict=True)
-    ]
+    ]  # fmt: skip

@@ -33,9 +33,9 @@ def best_of(error: float) -> dict[int, float]:
 def describe_best_of(error: float) -> str:
     """Return a sentence on the optimism of the best of several teams.
 
-    >>> describe_best_of(0.04)
-    'If all teams were equally good, the best of 3, 10, 100 teams would score too high by up to 0.03, 0.06, 0.10.'
+    >>> describe_best_of(0.04)  # doctest: +ELLIPSIS
+    'By chance, the best of 3 equally good teams would score too high by up to 0.03; of 10, by up to 0.06; of 100, ...
     """
-    found = best_of(error)
-    numbers, sizes = ", ".join(map(str, found)), ", ".join(f"{value:.2f}" for value in found.values())
-    return f"If all teams were equally good, the best of {numbers} teams would score too high by up to {sizes}."
+    (fewest, excess), *more = best_of(error).items()
+    others = "".join(f"; of {teams}, by up to {excess:.2f}" for teams, excess in more)
+    return f"By chance, the best of {fewest} equally good teams would score too high by up to {excess:.2f}{others}."

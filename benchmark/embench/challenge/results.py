@@ -17,6 +17,7 @@ from embench.challenge.optimism import describe_best_of
 from embench.files import read_text, reading, write_text
 from embench.records.record import format_csv
 from embench.records.scores import Score
+from embench.records.wording import counted, number_in_words
 from embench.statistics import metric_facts
 from embench.statistics.intervals import ALPHA
 from embench.vocabulary import escape_formula, label, markdown, table_in_markdown
@@ -32,12 +33,20 @@ FIRST = 3
 Rerun = Literal["", "to do", "same", "differs"]
 
 
-Pair = tuple[str, str, float, float | None, float | None, float]
-"""Two teams, the difference of the first from the second, the ends of its interval, and the corrected p."""
+class Pair(ChallengePart):
+    """Two teams, the difference of the first from the second, the ends of its interval, and the corrected p."""
+
+    first: str
+    second: str
+    difference: float
+    low: float | None
+    high: float | None
+    p_holm: float
 
 
 class ResultRow(ChallengePart):
-    """A line of the final leaderboard. `rank` is 0 for an affiliated team."""
+    """A line of the final leaderboard. `rank` is 0 for an affiliated team. `reasons`: question, or `score` -> why it
+    has no answer or number."""
 
     rank: int
     team: str
@@ -47,6 +56,7 @@ class ResultRow(ChallengePart):
     low: float | None
     high: float | None
     answers: dict[str, str]
+    reasons: dict[str, str]
     affiliated: bool
     rerun: Rerun = ""
 
@@ -55,7 +65,8 @@ class Results(ChallengePart):
     """The content of results.json.
 
     Args:
-        metric: the primary metric. `confound_only`: model -> score with interval, or None if it does not apply.
+        metric: the primary metric. `confound_only`: model -> score with interval, or None if it is undefined.
+        undefined: confound-only model -> why it has no score.
         pairs: for each pair of teams, the difference with its interval, and the corrected p.
         registered: number of teams. `submissions`: state -> number of submissions.
         is_final: whether the first three were run again from their code.
@@ -72,6 +83,7 @@ class Results(ChallengePart):
     submissions: dict[str, int]
     rows: tuple[ResultRow, ...]
     confound_only: dict[str, tuple[float, float | None, float | None] | None]
+    undefined: dict[str, str]
     pairs: tuple[Pair, ...]
     sentences: tuple[str, ...] = ()
     is_final: bool = False
@@ -84,13 +96,15 @@ def rank_teams(scores: Mapping[str, float | None], pairs: Sequence[Pair]) -> dic
     Args:
         scores: team -> score of which more is better, None if undefined. `pairs`: see `Results`.
 
-    >>> rank_teams({"a": 0.7, "b": 0.69, "c": 0.5}, [("a", "b", 0.01, -0.1, 0.1, 0.9), ("a", "c", 0.2, 0.1, 0.3, 0.01)])
+    >>> apart = Pair(first="a", second="c", difference=0.2, low=0.1, high=0.3, p_holm=0.01)
+    >>> rank_teams({"a": 0.7, "b": 0.69, "c": 0.5}, [apart])
     {'a': 1, 'b': 1, 'c': 2}
     """
     worse_than: dict[str, set[str]] = {team: set() for team in scores}
-    for one, other, difference, _, _, p in pairs:
-        if p < ALPHA and difference and one in scores and other in scores:
-            better, worse = (one, other) if difference > 0 else (other, one)
+    for pair in pairs:
+        names = (pair.first, pair.second)
+        if pair.p_holm < ALPHA and pair.difference and all(name in scores for name in names):
+            better, worse = names if pair.difference > 0 else names[::-1]
             worse_than[worse].add(better)
     defined = [team for team, score in scores.items() if score is not None]
     return {team: 1 + len(worse_than[team]) if scores[team] is not None else len(defined) + 1 for team in scores}
@@ -108,28 +122,35 @@ def finish_results(found: Results) -> Results:
     return found.model_copy(
         update={
             "rows": tuple(rows),
-            "sentences": tuple(_list_sentences(rows, found.pairs, found.confound_only)),
+            "sentences": tuple(_list_sentences(rows, found)),
             "is_final": not any(row.rerun == "to do" for row in rows),
         }
     )
 
 
-def _list_sentences(rows: Sequence[ResultRow], pairs: Sequence[Pair], confounds: Mapping[str, Any]) -> list[str]:
+def _list_sentences(rows: Sequence[ResultRow], found: Results) -> list[str]:
     """Return what the leaderboard can and cannot say, in sentences."""
-    apart = sum(pair[5] < ALPHA for pair in pairs)
-    sentences = [
-        f"{apart} of {len(pairs)} pairs of teams can be told apart; the others share their rank or differ by chance."
-    ]
+    apart = sum(pair.p_holm < ALPHA for pair in found.pairs)
+    others = "; the others share their rank or differ by chance" if apart < len(found.pairs) else ""
+    pairs = f"{number_in_words(apart)} of {counted(len(found.pairs), 'pair')} of teams can be told apart{others}."
+    sentences = [pairs[0].upper() + pairs[1:]] if found.pairs else []
     halves = [(row.high - row.low) / 2 for row in rows if row.low is not None and row.high is not None]
     if halves:
         sentences.append(describe_best_of(statistics.median(halves) / 1.96))
-    known = {name: found for name, found in confounds.items() if found is not None}
+    known = {name: numbers for name, numbers in found.confound_only.items() if numbers is not None}
     if known:
         strongest = max(known, key=lambda name: known[name][0])
-        above = sum(row.score is not None and row.score > known[strongest][0] for row in rows)
+        mean, low, _ = known[strongest]
+        above = sum(row.score is not None and row.score > mean for row in rows)
+        teams = (
+            f"{number_in_words(above)} of {counted(len(rows), 'team')} {'score' if len(rows) > 1 else 'scores'} higher"
+        )
+        if found.chance is not None and round(mean, 2) <= found.chance:
+            teams = "this is chance, so a higher score alone says little"
+        elif found.chance is not None and low is not None and low <= found.chance:
+            teams += f"; the interval of the model includes chance ({found.chance:.2f})"
         sentences.append(
-            f"The strongest confound-only model, {label(strongest)}, reaches {known[strongest][0]:.2f} without any "
-            f"signal; {above} of {len(rows)} teams score higher."
+            f"The strongest confound-only model, {label(strongest)}, reaches {mean:.2f} without any signal; {teams}."
         )
     return sentences
 
@@ -187,13 +208,54 @@ _LEVELS = ("protocol_phase", "movement", "small_study")
 
 def _given(row: ResultRow) -> str:
     """Return the answer of the confound test at the strictest level that was asked."""
-    return next((row.answers[level] for level in _LEVELS if level in row.answers), "")
+    return row.answers.get(_find_level(row), "")
+
+
+def _find_level(row: ResultRow) -> str:
+    return next((level for level in _LEVELS if level in row.answers), "")
 
 
 _ABOUT_RANKS = (
     "Teams share a rank if nothing tells them apart: a rank is 1 plus the number of teams that are better by a paired "
-    "difference (Holm-corrected p < .05). Intervals are 95 %, over subjects."
+    "difference (p < .05, corrected for the number of pairs by Holm's method). Intervals are 95 %, over subjects."
 )
+
+
+def _list_reasons(found: Results) -> str:
+    """Return why teams and confound-only models have no number or answer, each reason once."""
+    words: dict[str, dict[str, None]] = {}
+    names: dict[str, dict[str, None]] = {}
+
+    def note(reason: str, word: str, name: str) -> None:
+        words.setdefault(reason, {})[word] = None
+        names.setdefault(reason, {})[name] = None
+
+    for row in found.rows:
+        for question, word in (
+            ("score", "undefined"),
+            ("chance", row.answers.get("chance")),
+            (_find_level(row), _given(row)),
+        ):
+            if reason := row.reasons.get(question):
+                note(reason, word or "", row.team)
+    for name, reason in found.undefined.items():
+        note(reason, "undefined", label(name))
+    return "\n".join(
+        f"- {', '.join(words[reason])} ({markdown(', '.join(names[reason]))}): {markdown(reason)}" for reason in words
+    )
+
+
+def _list_pairs(found: Results, title: str) -> list[str]:
+    """Return the part of the report on the paired differences."""
+    rows = [
+        [
+            markdown(pair.first), markdown(pair.second),
+            _in_words((pair.difference, pair.low, pair.high), "+z.2f"), f"{pair.p_holm:.3f}",
+        ]
+        for pair in found.pairs
+    ]  # fmt: skip
+    heads = ["first", "second", f"first minus second, {title}", "corrected p"]
+    return ["## Paired differences", table_in_markdown(rows, heads)] if rows else []
 
 
 def make_report(found: Results) -> str:
@@ -218,7 +280,9 @@ def make_report(found: Results) -> str:
         _count_teams(found),
         table_in_markdown(board, heads),
         _ABOUT_RANKS,
+        *_list_pairs(found, facts.title),
         "## Confound-only models", table_in_markdown(models, ["model", facts.title]),
+        *(["## Why there is no number or answer", reasons] if (reasons := _list_reasons(found)) else []),
         "## What this can say", "\n".join(f"- {sentence}" for sentence in found.sentences),
     ]  # fmt: skip
     return "\n\n".join(parts) + "\n"
@@ -226,11 +290,12 @@ def make_report(found: Results) -> str:
 
 def _count_teams(found: Results) -> str:
     counts = ", ".join(f"{n} {state}" for state, n in found.submissions.items())
-    return f"{found.registered} teams registered. Submissions: {counts or 'none'}."
+    return f"Registered: {counted(found.registered, 'team')}. Submissions: {counts or 'none'}."
 
 
-def _in_words(numbers: Sequence[float | None]) -> str:
+def _in_words(numbers: Sequence[float | None], form: str = ".2f") -> str:
     mean, low, high = numbers
     if mean is None:
         return "undefined"
-    return f"{mean:.2f}" if low is None or high is None else f"{mean:.2f} ({low:.2f} to {high:.2f})"
+    interval = "" if low is None or high is None else f" ({low:{form}} to {high:{form}})"
+    return f"{mean:{form}}{interval}"

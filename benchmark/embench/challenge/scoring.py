@@ -19,6 +19,7 @@ from embench.protocols import Fold, Protocol
 from embench.reasons import Reason
 from embench.records.predictions import MODEL, Labels, Predictions, SubmittedRow
 from embench.records.scores import Score, Scores
+from embench.records.wording import counted
 from embench.runs.external import (
     PredictionsFile,
     PreparedRows,
@@ -172,7 +173,8 @@ def join_rows(reference: Reference, rows: Sequence[SubmittedRow], *, confounds: 
     units, others = reference.rows.take(own), reference.rows.take(~own)
     by_unit = {row.unit: row for row in rows}
     if missing := [unit for unit in units["unit"].tolist() if unit not in by_unit]:
-        raise DataError(f"{len(missing)} units have no prediction, such as {missing[0]}", where="predictions.csv")
+        what = f"{counted(len(missing), 'unit')} without a prediction, such as {missing[0]}"
+        raise DataError(what, where="predictions.csv")
     score, decision = decide_rows(target, [by_unit[unit] for unit in units["unit"].tolist()], protocol)
     columns = {name: units[name] for name in units.columns} | {"decision": decision}
     columns |= dict(zip(target.columns, score.reshape(len(units), -1).T, strict=True))

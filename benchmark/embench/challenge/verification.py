@@ -37,6 +37,7 @@ from embench.challenge.study import describe_resolution, list_part
 from embench.challenge.submissions import Submission, parse_published, read_files
 from embench.errors import CheckFailed, DataError
 from embench.files import read_text, reading, sha256
+from embench.records.wording import counted
 from embench.statistics import metric_facts
 from embench.vocabulary import label
 
@@ -81,12 +82,14 @@ def verify_results(folder: Path) -> list[str]:
             if read_text(folder / name) != text:
                 raise CheckFailed(f"{name} does not fit {RESULTS_FILE}", where=str(folder / name))
     checked.append(f"ranks, counts and statements, {BOARD_FILE}, {REPORT_FILE}")
-    value, source = found.opening.public_value, found.commitment.public_value.source
+    value, public = found.opening.public_value, found.commitment.public_value
+    known = f"{public.when:%Y-%m-%d %H:%M:%S} UTC"
+    committed, about = sha256(folder / COMMITMENT_FILE), sha256(folder / CHALLENGE_FILE)
     return [
         *checked,
-        f"compare yourself: {source} = {value}",
-        f"compare yourself: {COMMITMENT_FILE} with the copy from before {found.commitment.public_value.when:%Y-%m-%d}",
-        f"compare yourself: {SUMS_FILE} of the package has {sha256(folder / CHALLENGE_FILE)} for {CHALLENGE_FILE}",
+        f"compare yourself: the value that {public.source} made known at {known}, with {value}",
+        f"compare yourself: {COMMITMENT_FILE} as published before {known}, with the file here: SHA-256 {committed}",
+        f"compare yourself: the line for {CHALLENGE_FILE} in {SUMS_FILE} of the package, with {about}",
         "not checked: answers given confounds, which need the signals; methods that were run again"
         if found.opening.labels is not None
         else "not checked, since labels are withheld: scores, comparisons, answers",
@@ -240,11 +243,15 @@ def _check_numbers(found: _Published) -> list[str]:
         or name not in again.confound_only
         or not _same_numbers(results.confound_only[name], again.confound_only[name])
     ]
+    wrong += [
+        f"the reason of the confound-only model {label(name)}"
+        for name in {**again.undefined, **results.undefined}
+        if results.undefined.get(name) != again.undefined.get(name)
+    ]
     wrong += _compare_pairs(results.pairs, again.pairs)
     _refuse("this does not follow from submissions and labels", wrong)
-    return [
-        f"the scores of {len(results.rows)} teams and {len(results.pairs)} comparisons, from submissions and labels"
-    ]
+    teams, pairs = counted(len(results.rows), "team"), counted(len(results.pairs), "comparison")
+    return [f"the scores of {teams} and {pairs}, from submissions and labels"]
 
 
 def _check_labels(reference: Reference, opening: Opening, folder: Path) -> None:
@@ -277,23 +284,28 @@ def _compare_row(row: ResultRow, submission: Submission, again: MeasuredTeams) -
         wrong.append(f"the submission of {row.team}, whose checksum is {submission.sha256}")
     if row.method != submission.method.method:
         wrong.append(f"the method of {row.team}")
-    expected = again.answers[row.team]
-    if row.answers.keys() - expected.keys() - set(NEED_SIGNALS) or any(
-        row.answers.get(question) != answer for question, answer in expected.items()
+    for what, published, expected in (
+        ("answers", row.answers, again.answers[row.team]),
+        ("reasons", row.reasons, again.reasons[row.team]),
     ):
-        wrong.append(f"answers of {row.team}")
+        if {key: text for key, text in published.items() if key not in NEED_SIGNALS} != expected:
+            wrong.append(f"{what} of {row.team}")
     return wrong
 
 
 def _compare_pairs(pairs: Sequence[Pair], again: Sequence[Pair]) -> list[str]:
     """Return the comparisons that differ, are missing, or were added."""
-    known, expected = ({pair[:2]: pair[2:] for pair in each} for each in (pairs, again))
+    known, expected = ({(pair.first, pair.second): pair for pair in each} for each in (pairs, again))
     wrong = [
         f"the comparison of {names[0]} and {names[1]}"
         for names in {**expected, **known}
-        if names not in known or names not in expected or not _same_numbers(known[names], expected[names])
+        if names not in known
+        or names not in expected
+        or not _same_numbers(
+            *((pair.difference, pair.low, pair.high, pair.p_holm) for pair in (known[names], expected[names]))
+        )
     ]
-    same_order = [pair[:2] for pair in pairs] == [pair[:2] for pair in again]
+    same_order = list(known) == list(expected) and len(pairs) == len(again)
     return wrong or ([] if same_order else ["the order of comparisons"])
 
 

@@ -57,7 +57,7 @@ def new_challenge(
     modalities: Annotated[str | None, Option(help="Published modalities, comma-separated; default: all.")] = None,
     protocol: ProtocolName = Request.protocol,
     public_value: Annotated[
-        str | None, Option(help="The public value named in the form, once it is known: splits the subjects.")
+        str | None, Option(help="Value named in the form, once it is known, in hexadecimal digits: splits subjects.")
     ] = None,
     demonstration: Annotated[
         bool, Option("--demonstration", help="Accept labels that others have or that confounds predict; mark results.")
@@ -74,12 +74,12 @@ def new_challenge(
         root = None if data_root is None else str(data_root.absolute())  # later commands may run elsewhere
         place = str(Path(study).expanduser().absolute()) if is_folder(study) else study
         chosen = tuple(name.strip() for name in (modalities or "").split(",") if name.strip())
-        ref = StudyRef(
-            dataset=place, data_root=root, target=target or "", protocol=protocol, modalities=chosen,
-            demonstration=demonstration,
+        ref = StudyRef(dataset=place, data_root=root, target=target or "", protocol=protocol, modalities=chosen)
+    with Steps() as steps:
+        done = begin(
+            out, ref, demonstration=demonstration, public_value=public_value, now=_now(),
+            progress=steps.part("subjects", "prepared"), fitting=steps.part("folds", "confound-only models fitted"),
         )  # fmt: skip
-    with Steps("subjects", "prepared") as steps:
-        done = begin(out, ref, public_value=public_value, now=_now(), progress=steps)
     for line in done.lines:
         console.wrapped(line)
 
@@ -111,6 +111,7 @@ def score_inbox(inbox: _Inbox, challenge: _Folder = Path(), as_json: Json = Fals
     from embench.challenge.after import score_after
     from embench.challenge.inbox import Inbox
     from embench.challenge.results import RESULTS_FILE
+    from embench.records.wording import counted
 
     place = _find(challenge)
     if (place.results / RESULTS_FILE).exists():
@@ -122,7 +123,9 @@ def score_inbox(inbox: _Inbox, challenge: _Folder = Path(), as_json: Json = Fals
     read = box.read_new(_now())
     shown = [{"team": e.team, "submission": e.file, "state": e.state, "reason": e.reason} for e in read]
     console.answer(as_json, {"submissions": shown}, lambda: show_table(shown) if shown else None)
-    console.note(f"{len(read)} new submissions; answers: {place.feedback}")
+    console.note(
+        f"{counted(len(read), 'new submission')}; for everyone: {place.feedback}; for each team alone: {place.answers}"
+    )
     if ignored := box.list_ignored():
         console.note(f"ignored: {', '.join(ignored)}; submissions belong into {inbox}/TEAM/")
 
