@@ -132,7 +132,8 @@ def _list_sentences(rows: Sequence[ResultRow], found: Results) -> list[str]:
     """Return what the leaderboard can and cannot say, in sentences."""
     apart = sum(pair.p_holm < ALPHA for pair in found.pairs)
     others = "; the others share their rank or differ by chance" if apart < len(found.pairs) else ""
-    pairs = f"{number_in_words(apart)} of {counted(len(found.pairs), 'pair')} of teams can be told apart{others}."
+    told = number_in_words(apart) if apart else "none"
+    pairs = f"{told} of {counted(len(found.pairs), 'pair')} of teams can be told apart{others}."
     sentences = [pairs[0].upper() + pairs[1:]] if found.pairs else []
     halves = [(row.high - row.low) / 2 for row in rows if row.low is not None and row.high is not None]
     if halves:
@@ -223,26 +224,23 @@ _ABOUT_RANKS = (
 
 def _list_reasons(found: Results) -> str:
     """Return why teams and confound-only models have no number or answer, each reason once."""
-    words: dict[str, dict[str, None]] = {}
-    names: dict[str, dict[str, None]] = {}
+    noted: dict[str, dict[str, list[str]]] = {}
 
-    def note(reason: str, word: str, name: str) -> None:
-        words.setdefault(reason, {})[word] = None
-        names.setdefault(reason, {})[name] = None
+    def note(reason: str | None, word: str, name: str) -> None:
+        if reason and name not in (names := noted.setdefault(reason, {}).setdefault(word, [])):
+            names.append(name)
 
     for row in found.rows:
-        for question, word in (
-            ("score", "undefined"),
-            ("chance", row.answers.get("chance")),
-            (_find_level(row), _given(row)),
-        ):
-            if reason := row.reasons.get(question):
-                note(reason, word or "", row.team)
+        note(row.reasons.get("score"), "undefined", row.team)
+        note(row.reasons.get("chance"), row.answers.get("chance", ""), row.team)
+        note(row.reasons.get(_find_level(row)), _given(row), row.team)
     for name, reason in found.undefined.items():
         note(reason, "undefined", label(name))
-    return "\n".join(
-        f"- {', '.join(words[reason])} ({markdown(', '.join(names[reason]))}): {markdown(reason)}" for reason in words
-    )
+    lines = []
+    for reason, by_word in noted.items():
+        parts = "; ".join(f"{word}: {markdown(', '.join(names))}" for word, names in by_word.items())
+        lines.append(f"- {parts}. Reason: {markdown(reason.removesuffix('.'))}.")
+    return "\n".join(lines)
 
 
 def _list_pairs(found: Results, title: str) -> list[str]:
