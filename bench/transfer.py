@@ -293,10 +293,11 @@ def transfer_map() -> str:
     )
     labels = "; ".join(f"in `{name}` {pair}" for name, pair in found["labels"].items())
     text = (
-        f"Trained on the other dataset, not on the same, methods score lower in {_count(losses, -1)} comparisons, and "
-        f"confound-only models in {_count(losses, -1, CONFOUNDS)}. Methods score higher than the best confound-only "
-        f"model of the same training subjects in {_count(elsewhere, 1)} comparisons when trained on the other dataset, "
-        f"and in {_count(same, 1)} when trained on the same, where they score lower in {_count(same, -1)}. "
+        f"- Trained on the other dataset instead of the same, methods score lower in {_count(losses, -1)} comparisons, "
+        f"confound-only models in {_count(losses, -1, CONFOUNDS)}.\n"
+        f"- Trained on the other dataset, methods score higher than the best confound-only model of the same training "
+        f"subjects in {_count(elsewhere, 1)} comparisons.\n"
+        f"- Trained on the same, they score higher than it in {_count(same, 1)}, and lower in {_count(same, -1)}.\n\n"
         f"Comparisons count with p < {figure(ALPHA, '.2f')} after Holm's correction over all "
         f"{len(losses) + len(differences)}; intervals are not corrected. A loss that does not count may still exist. "
         f"All models learned from {found['training_subjects']} subjects. Labels: {labels}."
