@@ -15,12 +15,19 @@ from embench.challenge.optimism import best_of
 from embench.challenge.results import Pair, Results, finish_results, rank_teams
 from embench.challenge.verification import verify_results
 from embench.errors import CheckFailed, UsageError
+from embench.files import parse_yaml
+from embench.statistics import metric_facts
 
 from .world import CLOSED, OPEN, VALUE, Host
 
 
 def results(host: Host) -> dict:
     return json.loads((host.place.results / "results.json").read_text())
+
+
+def test_teams_know_before_by_which_metric_they_are_ranked(closed):
+    about = parse_yaml((closed.place.public / "challenge.yaml").read_text())
+    assert about["metric"] == metric_facts(results(closed)["metric"]).title
 
 
 def test_teams_that_nothing_tells_apart_share_a_rank(closed):

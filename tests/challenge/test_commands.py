@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -151,3 +152,11 @@ def test_the_starter_and_its_notebook_have_the_same_code(host):
     code = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
     assert all(part in script for part in code)
     assert sum(map(len, code)) > 0.7 * len(script)
+
+
+def test_the_starter_estimates_its_score_on_training_subjects(host, tmp_path):
+    package = shutil.copytree(host.place.public, tmp_path / "package")
+    done = subprocess.run([sys.executable, "starter.py"], cwd=package, capture_output=True, text=True, check=True)
+    estimate = re.search(r"AUROC within subjects (\d\.\d\d), mean over (\d+)", done.stdout)
+    assert 0 <= float(estimate[1]) <= 1
+    assert int(estimate[2]) > 2

@@ -25,7 +25,13 @@ from embench.challenge.commitment import (
 from embench.challenge.form import FORM_FILE, Form, read_form, write_form
 from embench.challenge.ladder import describe_bound
 from embench.challenge.package import CHALLENGE_FILE, write_public_package
-from embench.challenge.scoring import explain_undefined, hash_reference, write_reference
+from embench.challenge.scoring import (
+    explain_undefined,
+    find_primary_metric,
+    hash_reference,
+    read_reference,
+    write_reference,
+)
 from embench.challenge.study import (
     HostedStudy,
     StudyRef,
@@ -39,6 +45,7 @@ from embench.challenge.study import (
 from embench.errors import UsageError
 from embench.files import aside, saving, temporary, write_text
 from embench.records.record import format_csv
+from embench.statistics import metric_facts
 from embench.system import ProgressCallback
 
 SECRETS_FILE, STUDY_FILE, COMMITMENT_FILE, TEAMS_FILE = "secrets.json", "study.json", "commitment.json", "teams.csv"
@@ -254,6 +261,7 @@ def _pack(
             "split_and_labels": commit_split(drawn.nonce, split, labels),
             "reference": commit_reference(drawn.nonce, hash_reference(place.reference("final"))),
         },
+        "metric": metric_facts(find_primary_metric(read_reference(place.reference("final")))).title,
         "modalities": list(ref.modalities or study.store.modalities),
     }
     whole = aside(place.public)

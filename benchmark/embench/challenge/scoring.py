@@ -17,7 +17,7 @@ from embench.files import parse_json, read_text, reading, saving, sha256, write_
 from embench.interfaces.units import LabelRule, Target
 from embench.protocols import Fold, Protocol
 from embench.reasons import Reason
-from embench.records.predictions import MODEL, Labels, Predictions, SubmittedRow
+from embench.records.predictions import MODEL, NO_FOLD, Labels, Predictions, SubmittedRow
 from embench.records.scores import Score, Scores
 from embench.records.wording import counted
 from embench.runs.external import (
@@ -186,6 +186,15 @@ def primary_score(scores: Scores) -> tuple[str, Score]:
     ((target, metric),) = scores.primary_metrics.items()
     found = scores.get_scores(target)[metric]
     return metric, found
+
+
+def find_primary_metric(reference: Reference) -> str:
+    """Return the metric that ranks teams on a reference's group."""
+    target = reference.target
+    units = reference.rows.take(reference.rows.rows_with(method=MODEL))["unit"].tolist()
+    same = (0.5,) * len(target.columns)
+    rows = [SubmittedRow(0, "", "", unit, target.name, 0, NO_FOLD, same, None) for unit in units]
+    return primary_score(score_rows(reference, rows, confounds=False))[0]
 
 
 def record_team(
