@@ -697,9 +697,8 @@ class Faults:
         for what, places in self.found.items():
             lines = ", ".join(str(line) for line, _ in places[:5])
             more = f" and {len(places) - 5} more" if len(places) > 5 else ""
-            example = f", such as {places[0][1]}" if places[0][1] else ""
             raise DataError(
-                f"{what}{example}",
+                f"{what}, such as {places[0][1]}" if places[0][1] else what,
                 where=f"{self.path}, line{'s' if len(places) > 1 else ''} {lines}{more}",
                 expected=self.expected[what],
                 hint=hint,
