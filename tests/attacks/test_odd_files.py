@@ -26,10 +26,8 @@ from embench.records import ledger
 from embench.store.store import build_once
 from embench_plugins.datasets.amigos import release as amigos
 from embench_plugins.datasets.deap import reader as deap
-from embench_plugins.datasets.devices import e4
 from embench_plugins.datasets.formats import recordings
 from embench_plugins.datasets.formats.channels import Channels
-from embench_plugins.datasets.formats.files import read_text_table
 from embench_plugins.datasets.own import items, tables
 from embench_plugins.datasets.own.reader import Own
 
@@ -232,8 +230,6 @@ MATLAB = b"MATLAB 5.0".ljust(124) + b"\x00\x01IM"
 LONG: dict[str, Callable[[Path], object]] = {
     "matlab of deap": lambda path: deap._read_matlab(make_long(path, MATLAB)),
     "matlab of amigos": lambda path: amigos.read(make_long(path, MATLAB)),
-    "table": lambda path: read_text_table(make_long(path, b"a\n1\n"), expected="a table", hint="again"),
-    "text of an E4": lambda path: e4.read_text(make_long(path, b"1\n"), hint="again"),
     "brainvision": lambda path: recordings.find_brainvision_files(make_long(path, b"Brain Vision")),
 }
 

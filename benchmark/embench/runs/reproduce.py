@@ -336,7 +336,9 @@ def _compare_plan(record: Record, run: Manifest, planned: Plan, result: Reproduc
         if difference.recorded == ABSENT:
             continue  # a setting added later
         if difference.place.endswith(".code") or difference.place in ("data", "train_data", "device"):
-            result.notes.append(f"config.{difference.place} differs on this machine")
+            place = f"config.{difference.place}"
+            of_data = f"the reader of the dataset, or its files, changed since ({place})"
+            result.notes.append(of_data if "data" in place else f"{place} differs on this machine")
         else:
             result.wrong.append(f"the request gives another configuration: {difference}")
     stated, planned_facts = _stated_facts(run, planned)

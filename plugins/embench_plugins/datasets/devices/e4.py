@@ -20,7 +20,7 @@ import numpy as np
 from embench.errors import DataError
 from embench.interfaces.dataset import Finding, ModalityCard
 from embench.interfaces.recording import Signal
-from embench_plugins.datasets.formats.files import check_length, to_float32
+from embench_plugins.datasets.formats.files import to_float32
 
 FILES = {"ppg": "BVP.csv", "eda": "EDA.csv", "temp": "TEMP.csv", "acc": "ACC.csv"}
 OPTIONAL = ("acc",)
@@ -205,7 +205,6 @@ def read_text(path: Path, *, hint: str) -> str:
     missing or empty, or an empty line is inside."""
     if not path.is_file():
         raise DataError("the file is missing", where=str(path), expected=_NUMBERS, hint=hint)
-    check_length(path)
     with path.open(encoding="utf-8-sig", errors="replace") as file:
         text = file.read().rstrip()
     if not text:

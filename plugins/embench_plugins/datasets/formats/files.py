@@ -13,7 +13,6 @@ from embench.errors import DataError
 from embench.interfaces.dataset import Finding
 from embench.interfaces.recording import Label, Recording, Signal
 
-MOST_BYTES = 2_000_000_000
 _LONGEST_HEADER = 1 << 16
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".gz", ".rar", ".7z")
 
@@ -98,12 +97,6 @@ def read_subject_info(path: Path, columns: tuple[str, str, str], separator: str 
     return info
 
 
-def check_length(path: Path) -> None:
-    """Check that a file which is read whole fits into memory. Raises DataError above `MOST_BYTES`."""
-    if path.stat().st_size > MOST_BYTES:
-        raise DataError(f"it is over {MOST_BYTES / 1e9:g} GB large", where=str(path), expected="a file as released")
-
-
 def to_float32(values: np.ndarray) -> np.ndarray:
     """Return a contiguous float32 copy. Values that are not finite, or too large for float32, become NaN."""
     with np.errstate(over="ignore", invalid="ignore"):
@@ -154,7 +147,6 @@ def read_text_table(
 
     if not path.is_file():
         raise wrong("the file is missing")
-    check_length(path)
     with path.open("rb") as file:  # pandas would take minutes to parse so many columns
         if len(file.readline(_LONGEST_HEADER)) == _LONGEST_HEADER:
             raise wrong(f"its first line is over {_LONGEST_HEADER:,} bytes long")

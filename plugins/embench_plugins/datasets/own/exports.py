@@ -20,7 +20,7 @@ from xml.etree import ElementTree as ET
 import pandas as pd
 
 from embench.errors import DataError
-from embench_plugins.datasets.formats.files import check_length
+from embench_plugins.datasets.own.unpacked import check_length
 
 # The first lines of tables of text: separators, titles above the names of columns, and tables without names.
 

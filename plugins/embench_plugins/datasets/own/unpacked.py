@@ -80,6 +80,12 @@ def check_matlab(path: Path) -> None:
     check_size(path, size)
 
 
+def check_length(path: Path) -> None:
+    """Check that a file which is read whole fits into memory. Raises DataError above `MOST_BYTES`."""
+    if path.stat().st_size > MOST_BYTES:
+        raise DataError(f"it is over {MOST_BYTES / 1e9:g} GB large", where=str(path), expected="a shorter file")
+
+
 def check_size(path: Path, size: int) -> None:
     """Check the bytes to which a file unpacks. Raises DataError if they are too many."""
     if size > most_unpacked(path.stat().st_size):

@@ -130,7 +130,6 @@ def _read_rows(path: Path) -> dict[str, list[list[str]]]:
     """Return first cell of a row, in lower case without `#` -> the other cells of each such row."""
     rows: dict[str, list[list[str]]] = {}
     try:
-        files.check_length(path)
         text = path.read_text("utf-8-sig", errors="replace")
     except OSError as error:
         raise _report_error(path, f"not readable: {error}") from error
