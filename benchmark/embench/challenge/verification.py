@@ -124,6 +124,7 @@ def _check_documents(found: _Published) -> list[str]:
         "subjects.all": len(opening.split),
         "labels_after": "withheld" if opening.labels is None else "published",
         "resolution": describe_resolution(len(final)),
+        "metric": metric_facts(found.results.metric).title,
     }
     if opening.labels is not None and opening.nonce is not None:
         files = hash_reference(found.folder / FINAL_FOLDER)
