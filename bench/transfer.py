@@ -40,7 +40,6 @@ random draws do not. So on the diagonal `session_position` may score higher here
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -51,7 +50,7 @@ from typing import Any
 import numpy as np
 
 import embench
-from bench import ROOT
+from bench import ROOT, find_commit
 from bench.adjusted import DATASETS, PROTOCOL, TARGET, with_data_root
 from bench.boards.published import figure
 from bench.markdown import table
@@ -328,10 +327,9 @@ def main() -> None:
             name: draw_subjects(len(side.names), n, DRAWS, [SEED, k]) for k, (name, side) in enumerate(sides.items())
         }
         scores = score_draws(sides, drawn)
-    git = ["git", "-C", str(ROOT), "rev-parse", "HEAD"]
     made = {
         "command": "python -m bench.transfer --data-root DIR",
-        "commit": subprocess.run(git, check=True, capture_output=True, text=True).stdout.strip(),  # noqa: S603
+        "commit": find_commit(),
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
         "versions": {name: installed_version(name) for name in ("numpy", "scikit-learn")},
         "protocol": PROTOCOL,

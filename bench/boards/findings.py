@@ -15,11 +15,11 @@ from typing import Any
 import jinja2
 
 from bench.boards.capabilities import Gain, measure_gains
-from bench.boards.paired import LEVEL, compare_kinds, pretrained_pairs, sensor_pairs
+from bench.boards.paired import compare_kinds, pretrained_pairs, sensor_pairs
 from bench.boards.published import EVERY, WITHIN, Board, figure, low, shown
 from bench.boards.rows import FIXED
 from bench.transfer import METHODS, load_map
-from embench.statistics.intervals import Estimate
+from embench.statistics.intervals import ALPHA, Estimate
 
 TEMPLATE = Path(__file__).with_name("findings.md.j2")
 
@@ -35,7 +35,7 @@ def written() -> str:
     )
     environment.filters |= {"shown": shown}
     page = environment.get_template(TEMPLATE.name).render(
-        boards=EVERY, within=WITHIN, protocol=FIXED, level=figure(LEVEL, ".2f"), **_answers()
+        boards=EVERY, within=WITHIN, protocol=FIXED, level=figure(ALPHA, ".2f"), **_answers()
     )
     return "\n\n".join(_wrapped(block) for block in re.split(r"\n{2,}", page.strip())) + "\n"
 
@@ -50,7 +50,7 @@ def _answers() -> dict[str, Any]:
     pretrained = [found for *_, found in pretrained_pairs() if found]
     moved = load_map()
     losses, over_confounds = (
-        [row["mean"] for row in moved[kind] if row["model"] in METHODS and row["p"] < LEVEL]
+        [row["mean"] for row in moved[kind] if row["model"] in METHODS and row["p"] < ALPHA]
         for kind in ("losses", "differences")
     )
     return {

@@ -10,9 +10,8 @@ from typing import NamedTuple
 from bench.boards.published import EVERY, Board, Row
 from bench.boards.rows import FAST
 from embench.statistics.comparison import Comparison
-from embench.statistics.intervals import Estimate, holm
+from embench.statistics.intervals import ALPHA, Estimate, holm
 
-LEVEL = 0.05
 SENSORS = {"ppg": "PPG", "eda": "EDA", "temp": "skin temperature", "eeg": "EEG", "ecg": "ECG"}
 
 
@@ -34,7 +33,7 @@ class SensorPair(NamedTuple):
     @property
     def shown(self) -> list[str]:
         """Estimators whose difference is shown, with the correction."""
-        return [name for name, p in self.p.items() if p < LEVEL]
+        return [name for name, p in self.p.items() if p < ALPHA]
 
 
 @cache

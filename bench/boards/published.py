@@ -67,10 +67,6 @@ class Board:
     def first(self) -> Row:
         return self.best_first[0]
 
-    def best_of(self, modalities: str) -> Row:
-        """The row with the highest score that reads these modalities alone."""
-        return next(row for row in self.best_first if row.modalities == modalities)
-
     @property
     def ranked(self) -> bool:
         """True if the primary metric can be estimated."""

@@ -9,7 +9,7 @@ from embench.files import snapshot
 from embench.sets.files import find_set
 from embench.sets.rows import BaselineRow, baseline_rows
 
-FIXED, STRICT, LEGACY = "subject-independent-v4", "subject-independent-strict-v4", "segment-random-legacy"
+FIXED, LEGACY = "subject-independent-v4", "segment-random-legacy"
 DATASETS = ("stress_predict", "wearable_stress", "hku956", "eegmat", "quiroz2018")
 FAST = ("svm", "forest", "boosting")
 

@@ -28,6 +28,7 @@ from typing import Any
 import psutil
 import yaml
 
+from bench import find_commit
 from bench.markdown import table
 
 HERE = Path(__file__).parent
@@ -244,9 +245,7 @@ def differences(expected: Mapping[str, Any], found: Mapping[str, Any]) -> list[s
 
 def stamp() -> dict[str, str]:
     """Return today's date and the current commit."""
-    line = ["git", "rev-parse", "HEAD"]
-    head = subprocess.run(line, cwd=HERE, capture_output=True, text=True, check=True).stdout  # noqa: S603
-    return {"date": datetime.now().astimezone().date().isoformat(), "commit": head[:8]}
+    return {"date": datetime.now().astimezone().date().isoformat(), "commit": find_commit()[:8]}
 
 
 def read() -> list[dict[str, Any]]:
