@@ -10,12 +10,12 @@ from embench.challenge.commitment import read_document
 from embench.challenge.hosting import Layout
 from embench.challenge.inbox import Inbox
 from embench.challenge.results import (
-    PUBLISHED_DIGITS,
     RESULTS_FILE,
     TOLERATED_DIFFERENCE,
     Results,
     as_numbers,
     finish_results,
+    round_published,
     write_tables,
 )
 from embench.challenge.scoring import primary_score, read_reference, score_rows
@@ -70,9 +70,7 @@ def score_after(place: Layout, root: Path, now: dt.datetime) -> list[dict[str, A
     for entry in inbox.entries:
         if entry.after_close and entry.state == "valid":
             _, found = primary_score(score_rows(reference, inbox.load(entry).rows))
-            mean, low, high = (
-                None if x is None else round(x, PUBLISHED_DIGITS) for x in as_numbers(found) or [None] * 3
-            )
+            mean, low, high = round_published(as_numbers(found)) or (None, None, None)
             rows.append(
                 {"team": entry.team, "method": escape_formula(entry.method), "score": mean, "low": low, "high": high}
             )

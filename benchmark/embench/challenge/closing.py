@@ -221,8 +221,7 @@ def list_registered(place: Layout) -> list[dict[str, str]]:
 
 
 def _publish(place: Layout, found: Results, opening: Opening, scored: Sequence[ScoredTeam]) -> None:
-    """Write the folder of results. Submissions and labels only if labels are published; otherwise numbers with three
-    digits."""
+    """Write the folder of results, with submissions and labels only if labels are published."""
     with saving("the results", place.results), temporary(aside(place.results)) as whole:
         whole.mkdir(parents=True)
         write_text(whole / OPENING_FILE, opening.model_dump_json(indent=1) + "\n")

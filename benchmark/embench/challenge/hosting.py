@@ -25,13 +25,7 @@ from embench.challenge.commitment import (
 from embench.challenge.form import FORM_FILE, Form, read_form, write_form
 from embench.challenge.ladder import describe_bound
 from embench.challenge.package import CHALLENGE_FILE, write_public_package
-from embench.challenge.scoring import (
-    explain_undefined,
-    find_primary_metric,
-    hash_reference,
-    read_reference,
-    write_reference,
-)
+from embench.challenge.scoring import explain_undefined, hash_reference, write_reference
 from embench.challenge.study import (
     HostedStudy,
     StudyRef,
@@ -246,8 +240,7 @@ def _pack(
     _check_unchanged(drawn, commitment, form, study, sizes, labels)
     split = split_subjects(drawn.salt, public_value, study.groups, sizes)
     parts: tuple[CommittedPart, ...] = ("final", "feedback") if form.feedback_subjects else ("final",)
-    for part in parts:
-        write_reference(place.reference(part), study, split, part)
+    metrics = {part: write_reference(place.reference(part), study, split, part) for part in parts}
     rows = [{"subject": name, "group": study.groups[name], "part": part} for name, part in split.items()]
     with saving("the split", place.holder):
         write_text(place.holder / SPLIT_FILE, format_csv(rows, ("subject", "group", "part")))
@@ -261,7 +254,7 @@ def _pack(
             "split_and_labels": commit_split(drawn.nonce, split, labels),
             "reference": commit_reference(drawn.nonce, hash_reference(place.reference("final"))),
         },
-        "metric": metric_facts(find_primary_metric(read_reference(place.reference("final")))).title,
+        "metric": metric_facts(metrics["final"]).title,
         "modalities": list(ref.modalities or study.store.modalities),
     }
     whole = aside(place.public)

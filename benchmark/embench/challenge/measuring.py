@@ -22,7 +22,7 @@ NEED_SIGNALS = ("movement", "protocol_phase")
 
 
 class MeasuredTeams(NamedTuple):
-    """What follows from predictions and labels: the primary metric, and by team or model its numbers.
+    """The primary metric, and the numbers and answers of teams and confound-only models.
 
     Args:
         answers: team -> question -> answer, without those that need signals. `reasons`: of those without an answer.

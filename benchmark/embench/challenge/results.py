@@ -19,7 +19,7 @@ from embench.records.record import format_csv
 from embench.records.scores import Score
 from embench.records.wording import counted, number_in_words
 from embench.statistics import metric_facts
-from embench.statistics.intervals import ALPHA
+from embench.statistics.intervals import ALPHA, HALF_INTERVAL
 from embench.vocabulary import escape_formula, label, markdown, table_in_markdown
 
 RESULTS_FILE, OPENING_FILE, REPORT_FILE, BOARD_FILE = "results.json", "opening.json", "report.md", "leaderboard.csv"
@@ -113,7 +113,7 @@ def rank_teams(scores: Mapping[str, float | None], pairs: Sequence[Pair]) -> dic
 def finish_results(found: Results) -> Results:
     """Return results with rounded numbers and all that follows from these: ranks, order, sentences, and which methods
     have to be run again."""
-    found = Results.model_validate(_round(found.model_dump(mode="json")), strict=False)
+    found = Results.model_validate(round_published(found.model_dump(mode="json")), strict=False)
     ranks = rank_teams({row.team: row.score for row in found.rows if not row.affiliated}, found.pairs)
     rows = [row.model_copy(update={"rank": ranks.get(row.team, 0)}) for row in found.rows]
     rows.sort(key=lambda row: (row.rank == 0, -(row.score if row.score is not None else -math.inf), row.team))
@@ -137,7 +137,7 @@ def _list_sentences(rows: Sequence[ResultRow], found: Results) -> list[str]:
     sentences = [pairs[0].upper() + pairs[1:]] if found.pairs else []
     halves = [(row.high - row.low) / 2 for row in rows if row.low is not None and row.high is not None]
     if halves:
-        sentences.append(describe_best_of(statistics.median(halves) / 1.96))
+        sentences.append(describe_best_of(statistics.median(halves) / HALF_INTERVAL))
     known = {name: numbers for name, numbers in found.confound_only.items() if numbers is not None}
     if known:
         strongest = max(known, key=lambda name: known[name][0])
@@ -171,11 +171,12 @@ def write_tables(folder: Path, found: Results) -> None:
     write_text(folder / RESULTS_FILE, json.dumps(found.model_dump(mode="json"), indent=1, allow_nan=False) + "\n")
 
 
-def _round(value: Any) -> Any:
+def round_published(value: Any) -> Any:
+    """Return numbers, or what contains them, with the digits that are published."""
     if isinstance(value, dict):
-        return {key: _round(each) for key, each in value.items()}
-    if isinstance(value, list):
-        return [_round(each) for each in value]
+        return {key: round_published(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [round_published(each) for each in value]
     return round(value, PUBLISHED_DIGITS) if isinstance(value, float) else value
 
 
@@ -280,7 +281,7 @@ def make_report(found: Results) -> str:
         _ABOUT_RANKS,
         *_list_pairs(found, facts.title),
         "## Confound-only models", table_in_markdown(models, ["model", facts.title]),
-        *(["## Why there is no number or answer", reasons] if (reasons := _list_reasons(found)) else []),
+        *(["## Missing numbers and answers", reasons] if (reasons := _list_reasons(found)) else []),
         "## What this can say", "\n".join(f"- {sentence}" for sentence in found.sentences),
     ]  # fmt: skip
     return "\n\n".join(parts) + "\n"

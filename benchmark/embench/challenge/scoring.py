@@ -17,7 +17,7 @@ from embench.files import parse_json, read_text, reading, saving, sha256, write_
 from embench.interfaces.units import LabelRule, Target
 from embench.protocols import Fold, Protocol
 from embench.reasons import Reason
-from embench.records.predictions import MODEL, NO_FOLD, Labels, Predictions, SubmittedRow
+from embench.records.predictions import MODEL, Labels, Predictions, SubmittedRow
 from embench.records.scores import Score, Scores
 from embench.records.wording import counted
 from embench.runs.external import (
@@ -67,9 +67,9 @@ def _blank_fold(study: HostedStudy, split: Mapping[str, CommittedPart], part: Co
     return FoldPredictions(study.target, 0, 0, index, study.positions(split, "training"), *nothing)
 
 
-def write_reference(folder: Path, study: HostedStudy, split: Mapping[str, CommittedPart], part: CommittedPart) -> None:
+def write_reference(folder: Path, study: HostedStudy, split: Mapping[str, CommittedPart], part: CommittedPart) -> str:
     """Write the labels of a hidden group, and the predictions of confound-only models that were fitted on training
-    subjects. Raises DataError if nobody in the group has a label."""
+    subjects. Return the primary metric. Raises DataError if nobody in the group has a label."""
     cohort = study.restrict(split, part)
     scored = score_predictions(
         [_blank_fold(study, split, part)], cohort, study.protocol, method=False,
@@ -98,6 +98,7 @@ def write_reference(folder: Path, study: HostedStudy, split: Mapping[str, Commit
         write_text(folder / "facts.json", json.dumps(content, indent=1, allow_nan=False) + "\n")
         scored.labels.write(folder / "labels.csv.gz")
         scored.predictions.write(folder / "rows.csv.gz")
+    return str(scored.scores.primary_metrics[study.target.name])
 
 
 def hash_reference(folder: Path) -> dict[str, str]:
@@ -186,15 +187,6 @@ def primary_score(scores: Scores) -> tuple[str, Score]:
     ((target, metric),) = scores.primary_metrics.items()
     found = scores.get_scores(target)[metric]
     return metric, found
-
-
-def find_primary_metric(reference: Reference) -> str:
-    """Return the metric that ranks teams on a reference's group."""
-    target = reference.target
-    units = reference.rows.take(reference.rows.rows_with(method=MODEL))["unit"].tolist()
-    same = (0.5,) * len(target.columns)
-    rows = [SubmittedRow(0, "", "", unit, target.name, 0, NO_FOLD, same, None) for unit in units]
-    return primary_score(score_rows(reference, rows, confounds=False))[0]
 
 
 def record_team(

@@ -231,7 +231,7 @@ def _check_numbers(found: _Published) -> list[str]:
         raise CheckFailed(f"{RESULTS_FILE} differs from the other files: synthetic", where=str(folder))
     submitted = _read_submissions(found, reference)
     if not submitted:
-        raise CheckFailed("there is no team", where=str(folder / RESULTS_FILE))
+        raise CheckFailed("the results list no team", where=str(folder / RESULTS_FILE))
     again = measure_teams(reference, {team: each.rows for team, each in submitted.items()})
     wrong = [] if again.metric == results.metric else ["metric"]
     for row in results.rows:

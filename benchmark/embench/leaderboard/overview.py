@@ -19,7 +19,7 @@ from embench.leaderboard.entries import load_summands
 from embench.leaderboard.tables import BoardSection
 from embench.records.record import format_csv
 from embench.records.wording import inside_subjects
-from embench.statistics.intervals import ALPHA, holm
+from embench.statistics.intervals import ALPHA, HALF_INTERVAL, holm
 
 _OF_CLASSES = "auroc_within"
 """The within-subject score of targets with classes."""
@@ -152,16 +152,14 @@ class _Scores(NamedTuple):
 def _read_scores(task: Task, methods: Sequence[str], boards: Path) -> _Scores:
     rows = [task.entries[method] for method in methods]
     scores = [row.score for row in rows if row.score]
-    errors = [(s.high - s.low) / (2 * _NORMAL) if s.low is not None and s.high is not None else 0.0 for s in scores]
+    errors = [
+        (s.high - s.low) / (2 * HALF_INTERVAL) if s.low is not None and s.high is not None else 0.0 for s in scores
+    ]
     folder = boards / task.dataset / task.protocol
     found = [summands for row in rows if (summands := load_summands(folder / row.id).get(task.target))]
     same = len(found) == len(rows) and len({summands.fits for summands in found}) == 1
     parts = np.stack([summands.contributions for summands in found]) if same else None
     return _Scores(np.array([score.mean for score in scores]), np.array(errors), parts)
-
-
-_NORMAL = 1.959964
-"""Half of a 95 % interval, in standard errors."""
 
 
 def _compute_wins(scores: Sequence[np.ndarray]) -> np.ndarray:

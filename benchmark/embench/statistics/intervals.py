@@ -290,6 +290,8 @@ def with_add_one_interval(estimate: Estimate) -> Estimate:
 # often each rejects if there is nothing to find.
 
 ALPHA, POWER = 0.05, 0.8
+HALF_INTERVAL = 1.959964
+"""Half of a 95 % interval, in standard errors."""
 EQUIVALENCE_MARGIN = 0.02
 """Methods whose scores differ by less than this count as equivalent."""
 MAX_PERMUTATIONS = 2**15
