@@ -16,7 +16,19 @@ from scipy.io import loadmat
 from embench.challenge.commitment import Secrets
 from embench.challenge.scoring import read_reference
 
-from .world import BEFORE, CLOSED, FIXED, KNOWN, LADDER, OPEN, VALUE, Host, fill_form, public_bytes, write_study
+from .world import (
+    BEFORE,
+    FIXED,
+    KNOWN,
+    LADDER,
+    OPEN,
+    VALUE,
+    Host,
+    close_withheld,
+    fill_form,
+    public_bytes,
+    write_study,
+)
 
 
 def twin(study: Path, root: Path, parts: tuple[str, ...], **answers: object) -> list[Host]:
@@ -155,12 +167,7 @@ def test_two_hundred_answers_of_the_ladder_reveal_few_labels(study, tmp_path):
 
 @pytest.mark.slow
 def test_withheld_results_hold_neither_labels_nor_predictions_nor_the_nonce(study, tmp_path):
-    host = Host(study, tmp_path / "c").pack(labels_after="withheld")
-    host.register(("alpha", "a", "no"), ("beta", "b", "no"))
-    host.submit("alpha", "one", skill=2.0)
-    host.submit("beta", "one", skill=1.0)
-    host.score()
-    host.close(CLOSED)
+    host = close_withheld(study, tmp_path / "c", alpha=2.0, beta=1.0)
     secrets = Secrets.model_validate_json((host.place.holder / "secrets.json").read_text())
     results = public_bytes(host.place.results)
     assert {Path(path).name for path in results} == {

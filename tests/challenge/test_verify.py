@@ -19,7 +19,7 @@ from embench.challenge.results import Results, write_tables
 from embench.challenge.verification import verify_results
 from embench.errors import EmbenchError
 
-from .world import CLOSED, Host
+from .world import Host, close_withheld
 
 Path_ = tuple[str | int, ...]
 
@@ -275,12 +275,7 @@ def test_each_file_of_a_submission_and_of_the_reference_is_checked(closed):
 
 @pytest.mark.slow
 def test_withheld_results_are_checked_as_far_as_they_go(study, tmp_path):
-    host = Host(study, tmp_path / "c").pack(labels_after="withheld")
-    host.register(("alpha", "a", "no"), ("beta", "b", "no"))
-    host.submit("alpha", "one", skill=2.0)
-    host.submit("beta", "one", skill=0.0)
-    host.score()
-    host.close(CLOSED)
+    host = close_withheld(study, tmp_path / "c", alpha=2.0, beta=0.0)
     folder, content = host.place.results, read_results(host)
     assert any("withheld" in line for line in verify_results(folder))
     for at, value in leaves(content):

@@ -178,3 +178,14 @@ class Host:
 def public_bytes(*folders: Path) -> dict[str, bytes]:
     """Path -> content of each file in the folders that others get."""
     return {str(path): path.read_bytes() for folder in folders for path in folder.rglob("*") if path.is_file()}
+
+
+def close_withheld(study: Path, root: Path, **skills: float) -> Host:
+    """Host a challenge whose labels stay withheld, with a submission of each team's skill, and close it."""
+    host = Host(study, root).pack(labels_after="withheld")
+    host.register(*((team, team[0], "no") for team in skills))
+    for team, skill in skills.items():
+        host.submit(team, "one", skill=skill)
+    host.score()
+    host.close(CLOSED)
+    return host
